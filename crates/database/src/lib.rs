@@ -1,0 +1,1 @@
+//! Transactions, overlay, indexes, schema and subscriptions.

@@ -1,0 +1,1 @@
+//! The Node addon: lanes, action hosts and the wiring of the whole engine.

@@ -1,0 +1,1 @@
+//! Function calls, host interface, modules, deployment and the scheduler.

@@ -1,0 +1,1 @@
+//! The data directory: instance name, secret, admin keys and the lock.

@@ -1,0 +1,1 @@
+//! HTTP API, WebSocket endpoint, deployment API and HTTP actions.

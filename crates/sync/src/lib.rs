@@ -1,0 +1,1 @@
+//! Sync protocol messages and the per-connection state machine; no I/O.

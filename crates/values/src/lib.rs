@@ -1,0 +1,1 @@
+//! Values, ordering, ids, validators and JSON codecs; no I/O.
