@@ -1,1 +1,4 @@
-//! Function calls, host interface, modules, deployment and the scheduler.
+//! Function calls, the host interface, modules, deployment and the scheduler.
+
+pub mod host;
+pub mod log;
