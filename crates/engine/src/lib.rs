@@ -1,1 +1,3 @@
 //! The Node addon: lanes, action hosts and the wiring of the whole engine.
+
+pub mod launch;

@@ -1,0 +1,100 @@
+//! How the supervisor starts the engine: the flags Node needs, the files it runs, and the configuration it reads.
+//!
+//! The JavaScript of the runtime is compiled into this library (see `build.rs`) and written below the data directory,
+//! so that a release is a binary and an addon, whatever version of the runtime the directory has seen before.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Environment variable with the path of the addon.
+pub const ADDON_ENV: &str = "FRESHET_ADDON";
+/// Environment variable with the [`EngineConfig`] as JSON.
+pub const CONFIG_ENV: &str = "FRESHET_ENGINE_CONFIG";
+/// The engine prints this, a space and a [`ReadyReport`] as JSON, on a line of its own when it listens.
+pub const READY_PREFIX: &str = "FRESHET_READY";
+/// Exit code of an engine that cannot start for a reason that a restart does not cure.
+pub const EXIT_CONFIGURATION: i32 = 78;
+
+include!(concat!(env!("OUT_DIR"), "/runtime_files.rs"));
+
+/// Everything the engine is told by whoever starts it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EngineConfig {
+    /// Data directory; it exists.
+    pub data_dir: PathBuf,
+    /// Address to bind, without a port.
+    pub host: String,
+    /// Port of the API.
+    pub port: u16,
+    /// Port of HTTP actions.
+    pub site_port: u16,
+    /// URL at which clients reach the API; becomes `CONVEX_CLOUD_URL`. No trailing slash.
+    pub api_origin: String,
+    /// URL at which HTTP actions are reached; becomes `CONVEX_SITE_URL`. No trailing slash.
+    pub site_origin: String,
+    /// Name of the instance, the first part of admin keys.
+    pub instance_name: String,
+    /// 32 bytes in lower-case hex.
+    pub instance_secret_hex: String,
+    /// Number of lanes: V8 threads that run queries and mutations.
+    pub lanes: usize,
+    /// `tracing` filter, in the syntax of `RUST_LOG`.
+    pub log_filter: String,
+    /// Whether clients get only `Server Error` and no log lines.
+    pub redact_logs_to_client: bool,
+}
+
+/// What the engine says once it listens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadyReport {
+    /// Bound address of the API.
+    pub api_addr: String,
+    /// Bound address of HTTP actions.
+    pub site_addr: String,
+    /// Milliseconds from the start of the engine's own code to listening.
+    pub startup_ms: u64,
+}
+
+/// Flags for the `node` that runs the engine.
+pub fn node_flags() -> Vec<String> {
+    [
+        // Modules of the app are evaluated through `vm.SourceTextModule`.
+        "--experimental-vm-modules",
+        "--disable-warning=ExperimentalWarning",
+        // No context of the process may turn a string into code; user code cannot reach for the host's `Function`.
+        "--disallow-code-generation-from-strings",
+    ]
+    .map(String::from)
+    .to_vec()
+}
+
+/// Writes the runtime's JavaScript below `dir` and returns the file that `node` is to run.
+///
+/// Each version of the runtime has a folder of its own, named by its content, so that a running engine never sees the
+/// files of another version.
+///
+/// # Errors
+/// Fails when the directory cannot be written.
+pub fn write_bootstrap(dir: &Path) -> io::Result<PathBuf> {
+    let mut hasher = Sha256::new();
+    for (name, text) in RUNTIME_FILES {
+        hasher.update(name.as_bytes());
+        hasher.update([0]);
+        hasher.update(text.as_bytes());
+        hasher.update([0]);
+    }
+    let version = hex::encode(&hasher.finalize()[..8]);
+    let folder = dir.join("runtime").join(version);
+    std::fs::create_dir_all(&folder)?;
+    for (name, text) in RUNTIME_FILES {
+        let path = folder.join(name);
+        // Written even when present: a half-written file of an interrupted start must not stay.
+        if std::fs::read_to_string(&path).ok().as_deref() != Some(*text) {
+            std::fs::write(&path, text)?;
+        }
+    }
+    Ok(folder.join("engine.js"))
+}
