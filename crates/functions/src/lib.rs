@@ -1,4 +1,52 @@
 //! Function calls, the host interface, modules, deployment and the scheduler.
+//!
+//! A call comes in through [`Functions`]. Queries and mutations wait in a [`LaneQueue`] for a V8 thread, which runs them
+//! through its [`Lane`]; actions go to an [`host::ActionHost`]. This crate knows transactions, arguments, errors and
+//! time, but neither HTTP, nor WebSocket frames, nor Node.
 
+mod action;
+mod action_callbacks;
+mod address;
+mod arguments;
+mod attempt;
+mod call;
+mod call_error;
+pub mod code;
+mod execution;
+mod function_handle;
+mod functions;
 pub mod host;
+mod http_action;
+mod identity;
+mod job;
+mod lane;
+mod lane_call;
+mod lane_queue;
+mod limits;
 pub mod log;
+mod native;
+mod native_call;
+mod request_id;
+mod resolve;
+mod scheduler;
+mod services;
+mod session_requests;
+mod stack;
+mod syscalls;
+mod variables;
+
+pub use call::{
+    ActionOutcome, AnyOutcome, Caller, FunctionCall, FunctionError, HttpActionAnswer, HttpActionRequest,
+    MutationOutcome, QueryOptions, QueryOutcome, RequestMetadata, SessionRequest,
+};
+pub use call_error::{CallError, ErrorClass, client_error_text};
+pub use execution::{ExecutionRecord, LogSink, NoSink, ProgressRecord, SharedLogSink};
+pub use functions::Functions;
+pub use identity::{Identity, IdentityError, IdentitySource, NoProviders, UserIdentity};
+pub use lane::{Lane, LaneClock, LaneNext};
+pub use lane_queue::LaneQueue;
+pub use limits::CallLimits;
+pub use native::{NativeError, NativeFunctions, NoNativeFunctions};
+pub use request_id::RequestId;
+pub use scheduler::Scheduler;
+pub use services::{FunctionsConfig, FunctionsSettings};

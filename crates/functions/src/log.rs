@@ -32,7 +32,7 @@ impl LogLevel {
 }
 
 /// One console call, its arguments already formatted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
     /// Severity.
@@ -45,4 +45,134 @@ pub struct LogLine {
     pub timestamp: u64,
     /// `{"code": ...}` for lines that the server made.
     pub system_metadata: Option<serde_json::Value>,
+}
+
+impl LogLine {
+    /// The line as clients of functions get it: `[LEVEL] text`.
+    pub fn to_client_text(&self) -> String {
+        let mut text = format!("[{}] {}", self.level.as_str(), self.messages.join(" "));
+        if self.is_truncated {
+            text.push_str(" (truncated due to length)");
+        }
+        text
+    }
+
+    /// A warning of the server about a function.
+    pub(crate) fn warning(code: &str, text: String, timestamp: u64) -> Self {
+        Self {
+            level: LogLevel::Warn,
+            messages: vec![text],
+            is_truncated: false,
+            timestamp,
+            system_metadata: Some(serde_json::json!({ "code": format!("warning:{code}") })),
+        }
+    }
+}
+
+/// Console lines of one call, bounded in number and length.
+#[derive(Debug)]
+pub(crate) struct LogBuffer {
+    lines: Vec<LogLine>,
+    lines_max: usize,
+    line_bytes_max: usize,
+    overflowed: bool,
+}
+
+impl LogBuffer {
+    pub(crate) fn new(lines_max: usize, line_bytes_max: usize) -> Self {
+        Self { lines: Vec::new(), lines_max, line_bytes_max, overflowed: false }
+    }
+
+    /// Adds a line of the function. Returns what was recorded in its place, if anything.
+    pub(crate) fn push(&mut self, mut line: LogLine) -> Option<&LogLine> {
+        if self.overflowed {
+            return None;
+        }
+        if self.lines.len() + 1 >= self.lines_max {
+            self.overflowed = true;
+            line = LogLine {
+                level: LogLevel::Error,
+                messages: vec![format!(
+                    "Log overflow (maximum {}). Remaining log lines omitted.",
+                    self.lines_max
+                )],
+                is_truncated: false,
+                timestamp: line.timestamp,
+                system_metadata: None,
+            };
+        }
+        truncate(&mut line, self.line_bytes_max);
+        self.lines.push(line);
+        self.lines.last()
+    }
+
+    /// Adds a warning of the server, which does not count.
+    pub(crate) fn push_warning(&mut self, line: LogLine) {
+        self.lines.push(line);
+    }
+
+    pub(crate) fn into_lines(self) -> Vec<LogLine> {
+        self.lines
+    }
+}
+
+/// Cuts the joined text of `line` at `bytes_max`, at a character boundary.
+fn truncate(line: &mut LogLine, bytes_max: usize) {
+    let mut left = bytes_max;
+    for index in 0..line.messages.len() {
+        if index > 0 {
+            left = left.saturating_sub(1);
+        }
+        let message = &mut line.messages[index];
+        if message.len() > left {
+            let mut end = left;
+            while !message.is_char_boundary(end) {
+                end -= 1;
+            }
+            message.truncate(end);
+            line.messages.truncate(index + 1);
+            line.is_truncated = true;
+            return;
+        }
+        left -= message.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> LogLine {
+        LogLine {
+            level: LogLevel::Log,
+            messages: vec![text.into()],
+            is_truncated: false,
+            timestamp: 1,
+            system_metadata: None,
+        }
+    }
+
+    #[test]
+    fn the_last_line_says_that_more_were_dropped() {
+        let mut buffer = LogBuffer::new(256, 32_768);
+        for index in 0..300 {
+            buffer.push(line(&index.to_string()));
+        }
+        let lines = buffer.into_lines();
+        assert_eq!(lines.len(), 256);
+        assert_eq!(lines[254].to_client_text(), "[LOG] 254");
+        assert_eq!(
+            lines[255].to_client_text(),
+            "[ERROR] Log overflow (maximum 256). Remaining log lines omitted."
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_at_a_character() {
+        let mut buffer = LogBuffer::new(256, 8);
+        let mut long = line("abc");
+        long.messages.push("dé\u{1F600}".into());
+        buffer.push(long);
+        assert_eq!(buffer.into_lines()[0].to_client_text(), "[LOG] abc dé (truncated due to length)");
+    }
 }

@@ -1,0 +1,148 @@
+//! The app's deployed code, as calls look it up.
+//!
+//! This module describes code; it neither evaluates nor stores it. Whoever deploys implements [`CodeSource`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use freshet_database::Transaction;
+use freshet_values::FunctionPath;
+use freshet_values::validator::Validator;
+use serde::{Deserialize, Serialize};
+
+use crate::call_error::CallError;
+use crate::host::{CodePackage, Environment};
+
+/// One deployed version of the app: its modules and what their evaluation found.
+#[derive(Clone, Debug)]
+pub struct LiveCode {
+    /// The modules, as hosts load them.
+    pub package: Arc<CodePackage>,
+    /// What is known of each module, by canonical path with `.js`.
+    pub modules: BTreeMap<String, ModuleAnalysis>,
+    /// Registered functions by path. HTTP actions are reached through [`LiveCode::http_routes`] only.
+    pub functions: BTreeMap<FunctionPath, AnalysedFunction>,
+    /// Routes of `http.js`; `None` when the app has no `http.js`.
+    pub http_routes: Option<Vec<HttpRoute>>,
+    /// Definitions of `crons.js` by name.
+    pub crons: BTreeMap<String, CronDefinition>,
+}
+
+impl LiveCode {
+    /// A deployment without any code: what a new database has before its first push.
+    pub fn empty() -> Self {
+        Self {
+            package: Arc::new(CodePackage {
+                version: 0,
+                modules: BTreeMap::new(),
+                import_seed: [0; 32],
+                import_time_ms: 0.0,
+            }),
+            modules: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            http_routes: None,
+            crons: BTreeMap::new(),
+        }
+    }
+}
+
+/// One module's analysis.
+#[derive(Clone, Debug)]
+pub struct ModuleAnalysis {
+    /// Where it runs.
+    pub environment: Environment,
+}
+
+/// One registered function.
+#[derive(Clone, Debug)]
+pub struct AnalysedFunction {
+    /// What it is.
+    pub kind: FunctionKind,
+    /// Who may call it; `None` when its export states neither: callable by nobody outside.
+    pub visibility: Option<Visibility>,
+    /// Validator of the one arguments object; [`Validator::Any`] when the function declares none.
+    pub args: Arc<Validator>,
+    /// Validator of the result.
+    pub returns: Option<Arc<Validator>>,
+    /// Zero-based line and column of the handler in the author's source, when known.
+    pub position: Option<(u32, u32)>,
+}
+
+/// Kinds of function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FunctionKind {
+    /// Read only, on one snapshot.
+    Query,
+    /// Reads and writes in one transaction.
+    Mutation,
+    /// Outside of transactions.
+    Action,
+    /// Answers HTTP requests.
+    HttpAction,
+}
+
+impl FunctionKind {
+    /// `Query`, `Mutation`, `Action` or `HttpAction`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FunctionKind::Query => "Query",
+            FunctionKind::Mutation => "Mutation",
+            FunctionKind::Action => "Action",
+            FunctionKind::HttpAction => "HttpAction",
+        }
+    }
+
+    /// The lower-case word used in running text and in host calls.
+    pub fn word(self) -> &'static str {
+        match self {
+            FunctionKind::Query => "query",
+            FunctionKind::Mutation => "mutation",
+            FunctionKind::Action => "action",
+            FunctionKind::HttpAction => "httpAction",
+        }
+    }
+}
+
+impl fmt::Display for FunctionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who may call a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Every client.
+    Public,
+    /// Other functions and admins.
+    Internal,
+}
+
+/// A route that `http.js` declared when it was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRoute {
+    /// Path; a prefix route's ends in `*`.
+    pub path: String,
+    /// HTTP method in upper case.
+    pub method: String,
+}
+
+/// One entry of `crons.js`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronDefinition {
+    /// The function to run.
+    pub path: FunctionPath,
+    /// JSON text of an array that holds the one encoded arguments object.
+    pub args_json: String,
+    /// The schedule as stored: `{type: "interval", seconds}`, `{type: "cron", cronExpr}`, ...
+    pub schedule: serde_json::Value,
+}
+
+/// Where calls get the code from.
+pub trait CodeSource: Send + Sync + 'static {
+    /// The code that is live in the transaction's snapshot. Reads the row that names the deployed version through
+    /// `transaction`, so that whatever the call finds (or misses) is looked at again after the next push.
+    fn live_code(&self, transaction: &mut Transaction) -> Result<Arc<LiveCode>, CallError>;
+}

@@ -1,0 +1,177 @@
+//! The service that runs functions. One way in for every door: HTTP, WebSockets, the scheduler, tools.
+
+use std::sync::Arc;
+
+use freshet_database::Database;
+use freshet_values::Timestamp;
+
+use crate::call::{
+    ActionOutcome, AnyOutcome, Caller, FunctionCall, FunctionError, HttpActionAnswer, HttpActionRequest,
+    MutationOutcome, QueryOptions, QueryOutcome, SessionRequest,
+};
+use crate::call_error::{CallError, ErrorClass};
+use crate::code::FunctionKind;
+use crate::lane_call::{LaneCall, LaneOutcome, MutationGuard};
+use crate::lane_queue::LaneQueue;
+use crate::resolve::{Access, find, not_found_text};
+use crate::services::{FunctionsConfig, FunctionsSettings, Services};
+use crate::session_requests::SessionGuard;
+use crate::{action, http_action, native_call};
+
+/// Runs functions. Clones share everything.
+#[derive(Clone)]
+pub struct Functions {
+    pub(crate) services: Arc<Services>,
+    queue: LaneQueue,
+}
+
+impl Functions {
+    /// A service without lanes: take them from [`Functions::lane_queue`].
+    pub fn new(config: FunctionsConfig) -> Self {
+        let services = Arc::new(Services::new(config));
+        Self { queue: LaneQueue::new(services.clone()), services }
+    }
+
+    /// Where V8 threads get their calls.
+    pub fn lane_queue(&self) -> &LaneQueue {
+        &self.queue
+    }
+
+    /// The database that functions work on.
+    pub fn database(&self) -> &Database {
+        &self.services.database
+    }
+
+    /// What the operator decided about calls.
+    pub fn settings(&self) -> &FunctionsSettings {
+        &self.services.settings
+    }
+
+    /// Refuses further calls and fails those that wait for a lane.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+
+    /// Runs a query. What it returns is durable.
+    ///
+    /// # Errors
+    /// When there is no lane in time, the snapshot is too old, the caller may not call the server's own functions, or
+    /// the server fails. A function that throws is no error here.
+    pub async fn query(&self, call: FunctionCall, options: QueryOptions) -> Result<QueryOutcome, CallError> {
+        self.check_component(&call)?;
+        let outcome = if native_call::is_native(&call) {
+            native_call::query(&self.services, call, options).await?
+        } else {
+            match self.queue.run(LaneCall::query(call, options)).await? {
+                LaneOutcome::Query(outcome) => outcome,
+                LaneOutcome::Mutation { .. } => return Err(CallError::internal(&"a query ended as a mutation")),
+            }
+        };
+        self.wait_durable(outcome.ts).await?;
+        Ok(outcome)
+    }
+
+    /// Runs a mutation, exactly once for each `session` request. Resolves when it is durable.
+    ///
+    /// # Errors
+    /// When there is no lane in time, or the server fails. A function that throws is no error here.
+    pub async fn mutation(
+        &self,
+        call: FunctionCall,
+        session: Option<SessionRequest>,
+    ) -> Result<MutationOutcome, CallError> {
+        self.check_component(&call)?;
+        let guard = session.map(|session| Arc::new(SessionGuard::new(session)) as Arc<dyn MutationGuard>);
+        self.guarded_mutation(call, guard).await
+    }
+
+    pub(crate) async fn guarded_mutation(
+        &self,
+        call: FunctionCall,
+        guard: Option<Arc<dyn MutationGuard>>,
+    ) -> Result<MutationOutcome, CallError> {
+        match self.queue.run(LaneCall::mutation(call, guard)).await? {
+            LaneOutcome::Mutation { outcome, durable_at } => {
+                self.wait_durable(durable_at).await?;
+                Ok(outcome)
+            }
+            LaneOutcome::Query(_) => Err(CallError::internal(&"a mutation ended as a query")),
+        }
+    }
+
+    /// Runs an action, at most once. It goes on to its end when this future is dropped.
+    ///
+    /// # Errors
+    /// When there is no slot in time, or the server fails. A function that throws is no error here.
+    pub async fn action(&self, call: FunctionCall) -> Result<ActionOutcome, CallError> {
+        self.check_component(&call)?;
+        action::run(self, call).await
+    }
+
+    /// Runs a function of whatever kind and visibility, for tools of admins.
+    ///
+    /// # Errors
+    /// As the method for its kind.
+    pub async fn any(&self, call: FunctionCall) -> Result<AnyOutcome, CallError> {
+        self.check_component(&call)?;
+        if native_call::is_native(&call) {
+            return Ok(AnyOutcome::Query(self.query(call, QueryOptions::default()).await?));
+        }
+        let kind = {
+            let code = self.services.newest_code()?;
+            let access = access(&call);
+            find(&code, &call.path, &call.component, access).map(|function| function.kind)
+        };
+        match kind {
+            Some(FunctionKind::Query) => {
+                Ok(AnyOutcome::Query(self.query(call, QueryOptions::default()).await?))
+            }
+            Some(FunctionKind::Mutation) => Ok(AnyOutcome::Mutation(self.mutation(call, None).await?)),
+            Some(FunctionKind::Action) => Ok(AnyOutcome::Action(self.action(call).await?)),
+            Some(FunctionKind::HttpAction) | None => Ok(AnyOutcome::Action(ActionOutcome {
+                result: Err(FunctionError {
+                    message: format!(
+                        "{} Did you forget to run `npx convex dev`?\n",
+                        not_found_text("function", &call.path, &call.component)
+                    ),
+                    data: None,
+                }),
+                log_lines: Vec::new(),
+            })),
+        }
+    }
+
+    /// Answers an HTTP request with the app's router. Failures of the function are answers too.
+    ///
+    /// # Errors
+    /// When there is no slot in time, or the server fails before there is an answer.
+    pub async fn http_action(&self, request: HttpActionRequest) -> Result<HttpActionAnswer, CallError> {
+        http_action::run(self, request).await
+    }
+
+    /// Only admins get to hear that a component does not exist; to others its functions are merely missing.
+    fn check_component(&self, call: &FunctionCall) -> Result<(), CallError> {
+        if call.component.is_root() || !call.identity.is_admin() {
+            return Ok(());
+        }
+        Err(CallError::new(
+            ErrorClass::BadRequest,
+            "ComponentPathNotFound",
+            format!("Component path '{}' not found", call.component),
+        ))
+    }
+
+    /// Nobody may see what a power cut could take back.
+    pub(crate) async fn wait_durable(&self, ts: Timestamp) -> Result<(), CallError> {
+        self.services.database.wait_durable(ts).await.map_err(|error| CallError::internal(&error))
+    }
+}
+
+/// What the caller of `call` may reach.
+pub(crate) fn access(call: &FunctionCall) -> Access {
+    if call.identity.may_call_internal() || matches!(call.caller, Caller::Action { .. }) {
+        Access::Internal
+    } else {
+        Access::Public
+    }
+}

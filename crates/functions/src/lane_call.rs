@@ -1,0 +1,96 @@
+//! A query or mutation on its way through a lane.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use freshet_database::Transaction;
+use freshet_values::Timestamp;
+
+use crate::call::{FunctionCall, FunctionError, MutationOutcome, QueryOptions, QueryOutcome};
+use crate::call_error::CallError;
+use crate::host::TransactionKind;
+use crate::log::LogLine;
+
+/// A call for a lane. Survives conflicts: every attempt starts from it.
+pub(crate) struct LaneCall {
+    pub(crate) function: FunctionCall,
+    pub(crate) kind: LaneCallKind,
+    /// Attempts that a conflict took back.
+    pub(crate) conflicts: u32,
+    pub(crate) arrived: SystemTime,
+}
+
+impl LaneCall {
+    pub(crate) fn query(function: FunctionCall, options: QueryOptions) -> Self {
+        Self { function, kind: LaneCallKind::Query(options), conflicts: 0, arrived: SystemTime::now() }
+    }
+
+    pub(crate) fn mutation(function: FunctionCall, guard: Option<Arc<dyn MutationGuard>>) -> Self {
+        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0, arrived: SystemTime::now() }
+    }
+}
+
+/// Query or mutation, with what only one of them has.
+pub(crate) enum LaneCallKind {
+    Query(QueryOptions),
+    Mutation(Option<Arc<dyn MutationGuard>>),
+}
+
+impl LaneCallKind {
+    pub(crate) fn transaction_kind(&self) -> TransactionKind {
+        match self {
+            LaneCallKind::Query(_) => TransactionKind::Query,
+            LaneCallKind::Mutation(_) => TransactionKind::Mutation,
+        }
+    }
+
+    /// For the text about overload.
+    pub(crate) fn plural(&self) -> &'static str {
+        match self {
+            LaneCallKind::Query(_) => "queries",
+            LaneCallKind::Mutation(_) => "mutations",
+        }
+    }
+}
+
+/// What a lane answers.
+pub(crate) type LaneReply = Result<LaneOutcome, CallError>;
+
+/// A finished call. Not to be shown to anybody before `durable_at` is durable.
+pub(crate) enum LaneOutcome {
+    Query(QueryOutcome),
+    Mutation {
+        outcome: MutationOutcome,
+        /// The commit, or for a failure the snapshot that it saw.
+        durable_at: Timestamp,
+    },
+}
+
+/// Work around a mutation in the mutation's own transaction. Runs anew with every attempt.
+pub(crate) trait MutationGuard: Send + Sync {
+    /// Before the function runs.
+    fn before(&self, transaction: &mut Transaction) -> Result<Before, CallError>;
+
+    /// After it succeeded, before the commit.
+    fn after(
+        &self,
+        transaction: &mut Transaction,
+        result_json: &str,
+        log_lines: &[LogLine],
+    ) -> Result<(), CallError>;
+}
+
+/// What to do after [`MutationGuard::before`].
+pub(crate) enum Before {
+    Run,
+    /// Do not run: this is the answer.
+    Answer(MutationAnswer),
+}
+
+/// An answer without running the function.
+pub(crate) struct MutationAnswer {
+    pub(crate) result: Result<String, FunctionError>,
+    pub(crate) log_lines: Vec<LogLine>,
+    /// The original commit.
+    pub(crate) ts: Option<Timestamp>,
+}

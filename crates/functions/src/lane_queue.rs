@@ -1,0 +1,194 @@
+//! The bounded queue in front of the lanes.
+//!
+//! Calls are put in from async tasks and taken out by V8 threads, which block. A call that found no lane in time leaves
+//! the queue with an error; nobody waits longer than the limit, and nobody waits for an unbounded number of others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use crate::call_error::CallError;
+use crate::lane::Lane;
+use crate::lane_call::{LaneCall, LaneReply};
+use crate::limits::CallLimits;
+use crate::services::Services;
+
+/// Hands calls to lanes. Clones share one queue.
+#[derive(Clone)]
+pub struct LaneQueue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    services: Arc<Services>,
+    state: Mutex<State>,
+    /// Signalled when a call arrives and when the queue closes.
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Waiting calls by arrival; the key lets a caller that gave up take its own call out again.
+    waiting: BTreeMap<i64, QueuedCall>,
+    next_ticket: i64,
+    lanes: usize,
+    closed: bool,
+}
+
+/// A call and where its answer goes.
+pub(crate) struct QueuedCall {
+    pub(crate) call: LaneCall,
+    pub(crate) reply: oneshot::Sender<LaneReply>,
+    /// Told when a lane takes the call.
+    started: Option<oneshot::Sender<()>>,
+}
+
+/// What [`LaneQueue::pop`] found.
+pub(crate) enum Popped {
+    Call(QueuedCall),
+    Idle,
+    Closed,
+}
+
+impl LaneQueue {
+    pub(crate) fn new(services: Arc<Services>) -> Self {
+        Self { shared: Arc::new(Shared { services, state: Mutex::default(), arrived: Condvar::new() }) }
+    }
+
+    /// A new lane, for one V8 thread. Dropping it takes it out of service.
+    pub fn lane(&self) -> Lane {
+        self.shared.state.lock().lanes += 1;
+        Lane::new(self.clone())
+    }
+
+    /// Bounds of calls, among them the times that a watchdog enforces.
+    pub fn limits(&self) -> &CallLimits {
+        &self.shared.services.limits
+    }
+
+    /// Number of calls that wait for a lane.
+    pub fn waiting(&self) -> usize {
+        self.shared.state.lock().waiting.len()
+    }
+
+    /// Refuses further calls, fails those that wait, and lets every lane's `next` return `Closed`.
+    pub fn close(&self) {
+        let waiting = {
+            let mut state = self.shared.state.lock();
+            state.closed = true;
+            std::mem::take(&mut state.waiting)
+        };
+        self.shared.arrived.notify_all();
+        for (_, queued) in waiting {
+            // A caller that is gone needs no answer.
+            let _ = queued.reply.send(Err(CallError::shutting_down()));
+        }
+    }
+
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.shared.services
+    }
+
+    pub(crate) fn lane_gone(&self) {
+        self.shared.state.lock().lanes -= 1;
+    }
+
+    /// Puts back a call that its lane could not run again, ahead of all others.
+    pub(crate) fn give_back(&self, queued: QueuedCall) {
+        let mut state = self.shared.state.lock();
+        if state.closed {
+            drop(state);
+            let _ = queued.reply.send(Err(CallError::shutting_down()));
+            return;
+        }
+        let first = state.waiting.first_key_value().map_or(state.next_ticket, |(ticket, _)| *ticket);
+        state.waiting.insert(first - 1, queued);
+        drop(state);
+        self.shared.arrived.notify_one();
+    }
+
+    /// Has a lane run the call, and waits for its answer. Dropping the future takes a call that has not started yet out
+    /// of the queue.
+    pub(crate) async fn run(&self, call: LaneCall) -> LaneReply {
+        let kind = call.kind.plural();
+        let (reply, answer) = oneshot::channel();
+        let (started, start) = oneshot::channel();
+        let ticket = self.push(QueuedCall { call, reply, started: Some(started) }, kind)?;
+        let place = Place { queue: self, ticket };
+        match tokio::time::timeout(self.limits().queue_wait_max, start).await {
+            Ok(_) => {}
+            Err(_) => {
+                if place.leave() {
+                    return Err(self.too_many(kind));
+                }
+            }
+        }
+        // A lane always answers; it drops the sender only when its thread panics.
+        answer.await.unwrap_or_else(|_| Err(CallError::internal(&"a lane dropped its call")))
+    }
+
+    fn push(&self, queued: QueuedCall, kind: &'static str) -> Result<i64, CallError> {
+        let mut state = self.shared.state.lock();
+        if state.closed {
+            return Err(CallError::shutting_down());
+        }
+        if state.waiting.len() >= self.limits().queue_length_max {
+            drop(state);
+            return Err(self.too_many(kind));
+        }
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiting.insert(ticket, queued);
+        drop(state);
+        self.shared.arrived.notify_one();
+        Ok(ticket)
+    }
+
+    fn too_many(&self, kind: &str) -> CallError {
+        CallError::too_many_concurrent(kind, self.shared.state.lock().lanes)
+    }
+
+    /// Takes the oldest call, waiting for one up to `timeout`.
+    pub(crate) fn pop(&self, timeout: Duration) -> Popped {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.shared.state.lock();
+        loop {
+            if state.closed {
+                return Popped::Closed;
+            }
+            if let Some((_, mut queued)) = state.waiting.pop_first() {
+                drop(state);
+                if let Some(started) = queued.started.take() {
+                    // The caller may be gone; the lane finds out when it answers.
+                    let _ = started.send(());
+                }
+                return Popped::Call(queued);
+            }
+            if self.shared.arrived.wait_until(&mut state, deadline).timed_out() && state.waiting.is_empty() {
+                return if state.closed { Popped::Closed } else { Popped::Idle };
+            }
+        }
+    }
+}
+
+/// A caller's place in the queue.
+struct Place<'a> {
+    queue: &'a LaneQueue,
+    ticket: i64,
+}
+
+impl Place<'_> {
+    /// Leaves the queue; `false` when a lane already has the call.
+    fn leave(&self) -> bool {
+        self.queue.shared.state.lock().waiting.remove(&self.ticket).is_some()
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
