@@ -1,0 +1,123 @@
+//! Mutations and actions of one connection: mutations wait in line and run one at a time, actions run at once.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::effect::RequestJob;
+use crate::close::CloseReason;
+use crate::limits;
+use crate::message::client::{Request, RequestNumber, SessionId, TargetError};
+
+/// A request with everything that was in force when it arrived.
+pub(super) struct Received<I> {
+    pub(super) request: Request,
+    pub(super) session_id: Option<SessionId>,
+    pub(super) identity: I,
+}
+
+impl<I> Received<I> {
+    /// The job to run, or why there is none.
+    pub(super) fn into_job(self) -> Result<RequestJob<I>, (Self, TargetError)> {
+        match self.request.call.target.clone() {
+            Ok(target) => Ok(RequestJob {
+                request_id: self.request.request_id,
+                session_id: self.session_id,
+                target,
+                args: self.request.call.args,
+                identity: self.identity,
+            }),
+            Err(error) => Err((self, error)),
+        }
+    }
+}
+
+struct Running {
+    request_id: RequestNumber,
+    since: Duration,
+}
+
+pub(super) struct Requests<I> {
+    /// Mutations whose turn has not come, in order of arrival.
+    waiting: VecDeque<Received<I>>,
+    /// Bytes of arguments in `waiting`.
+    waiting_bytes: usize,
+    /// The mutation that runs now.
+    running: Option<Running>,
+    /// Actions that run now.
+    actions: BTreeSet<RequestNumber>,
+    /// Ids of all mutations in `waiting` and `running`, to refuse a second request under the same id.
+    mutations: BTreeSet<RequestNumber>,
+}
+
+impl<I> Default for Requests<I> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            running: None,
+            actions: BTreeSet::new(),
+            mutations: BTreeSet::new(),
+        }
+    }
+}
+
+impl<I> Requests<I> {
+    /// Puts a mutation in line.
+    pub(super) fn enqueue_mutation(&mut self, mutation: Received<I>) -> Result<(), CloseReason> {
+        self.check_unused(mutation.request.request_id)?;
+        self.waiting_bytes += mutation.request.call.args.len();
+        if self.mutations.len() == limits::MUTATIONS_OUTSTANDING_MAX
+            || self.waiting_bytes > limits::MUTATION_BYTES_MAX
+        {
+            return Err(CloseReason::TooManyConcurrentMutations);
+        }
+        self.mutations.insert(mutation.request.request_id);
+        self.waiting.push_back(mutation);
+        Ok(())
+    }
+
+    /// The next mutation in line, if none is running. It counts as running from now on.
+    pub(super) fn start_mutation(&mut self, elapsed: Duration) -> Option<Received<I>> {
+        if self.running.is_some() {
+            return None;
+        }
+        let mutation = self.waiting.pop_front()?;
+        self.waiting_bytes -= mutation.request.call.args.len();
+        self.running = Some(Running { request_id: mutation.request.request_id, since: elapsed });
+        Some(mutation)
+    }
+
+    /// Whether `request_id` was the running mutation; it is over now.
+    pub(super) fn finish_mutation(&mut self, request_id: RequestNumber) -> bool {
+        let was_running = self.running.take_if(|running| running.request_id == request_id).is_some();
+        if was_running {
+            self.mutations.remove(&request_id);
+        }
+        was_running
+    }
+
+    /// When the running mutation has used up its time.
+    pub(super) fn mutation_deadline(&self) -> Option<Duration> {
+        self.running.as_ref().map(|running| running.since + limits::MUTATION_TIME_MAX)
+    }
+
+    pub(super) fn start_action(&mut self, request_id: RequestNumber) -> Result<(), CloseReason> {
+        self.check_unused(request_id)?;
+        if self.actions.len() == limits::ACTIONS_RUNNING_MAX {
+            return Err(CloseReason::TooManyInflightActionsForSingleClient);
+        }
+        self.actions.insert(request_id);
+        Ok(())
+    }
+
+    /// Whether `request_id` was a running action; it is over now.
+    pub(super) fn finish_action(&mut self, request_id: RequestNumber) -> bool {
+        self.actions.remove(&request_id)
+    }
+
+    /// Two open requests under one id would get two answers that the client cannot tell apart.
+    fn check_unused(&self, request_id: RequestNumber) -> Result<(), CloseReason> {
+        let used = self.actions.contains(&request_id) || self.mutations.contains(&request_id);
+        if used { Err(CloseReason::InternalServerError) } else { Ok(()) }
+    }
+}
