@@ -58,32 +58,30 @@
 //! ```
 
 mod effect;
+mod incoming;
 mod query_set;
 mod requests;
+mod responses;
 mod timing;
+mod transition;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use freshet_values::Timestamp;
-use sha2::{Digest as _, Sha256};
 
 pub use self::effect::{
     ActionOutcome, AuthOutcome, CloseFrame, ComputeFailure, Computed, Credentials, Effect, Identity, JobId,
     JobQuery, MutationOutcome, Now, QueryCall, QueryOutcome, RequestJob, Subscription, TransitionJob,
 };
-use self::query_set::{Changes, Offered, QuerySet, QuerySetError};
-use self::requests::{Received, Requests};
+use self::query_set::{Offered, QuerySet};
+use self::requests::Requests;
+use self::responses::FailureIds;
 use self::timing::{Liveness, Retry};
-use crate::answer::{Answer, FunctionFailure};
 use crate::client_version::ClientVersion;
 use crate::close::CloseReason;
-use crate::limits;
-use crate::message::client::{
-    Authenticate, ClientMessage, Connect, ModifyQuerySet, ParseError, Request, RequestNumber, SessionId,
-    TargetError,
-};
-use crate::message::server::{self, ClockFields, ServerMessage, StateVersion};
+use crate::message::client::{ParseError, RequestNumber, SessionId};
+use crate::message::server::{ServerMessage, StateVersion};
 
 const IDENTITY_EXPIRED: &str = "Convex token identity expired";
 
@@ -93,10 +91,7 @@ pub struct Session<I, S> {
     closed: bool,
     /// Whether large Transitions may be sent in pieces.
     sends_chunks: bool,
-    /// Makes the request ids of failures that the session itself explains; unique to the connection.
-    seed: [u8; 16],
-    /// Failures explained so far.
-    failures_explained: u64,
+    failure_ids: FailureIds,
     /// What `Authenticate` with no token returns to.
     anonymous: I,
     /// Identity for new requests and for the next computation.
@@ -158,8 +153,7 @@ impl<I: Identity, S: Subscription> Session<I, S> {
         Self {
             closed: false,
             sends_chunks: client.understands_transition_chunks(),
-            seed,
-            failures_explained: 0,
+            failure_ids: FailureIds::new(seed),
             identity: anonymous.clone(),
             anonymous,
             identity_version: 0,
@@ -224,8 +218,6 @@ impl<I: Identity, S: Subscription> Session<I, S> {
         .unwrap_or(now.elapsed)
     }
 
-    // ---- inputs ----
-
     /// A text frame arrived.
     pub fn receive(&mut self, text: &str, now: Now) -> Effects<I, S> {
         self.input(now, |session, out| {
@@ -275,7 +267,7 @@ impl<I: Identity, S: Subscription> Session<I, S> {
     pub fn mutation_finished(
         &mut self,
         request_id: RequestNumber,
-        outcome: MutationOutcome,
+        outcome: &MutationOutcome,
         now: Now,
     ) -> Effects<I, S> {
         self.input(now, |session, out| {
@@ -290,7 +282,7 @@ impl<I: Identity, S: Subscription> Session<I, S> {
     pub fn action_finished(
         &mut self,
         request_id: RequestNumber,
-        outcome: ActionOutcome,
+        outcome: &ActionOutcome,
         now: Now,
     ) -> Effects<I, S> {
         self.input(now, |session, out| {
@@ -360,290 +352,6 @@ impl<I: Identity, S: Subscription> Session<I, S> {
         out
     }
 
-    // ---- frames ----
-
-    fn hold(&mut self, text: &str, now: Now, out: &mut Effects<I, S>) {
-        self.held_bytes += text.len();
-        if self.held.len() == limits::HELD_MESSAGES_MAX || self.held_bytes > limits::HELD_BYTES_MAX {
-            return self.close(CloseReason::TooManyConcurrentRequests, out);
-        }
-        self.held.push_back((text.to_owned(), now));
-    }
-
-    fn handle(&mut self, text: &str, now: Now, out: &mut Effects<I, S>) {
-        match text.parse() {
-            Ok(ClientMessage::Connect(connect)) => self.connect(&connect, now, out),
-            Ok(ClientMessage::ModifyQuerySet(step)) => self.modify_query_set(step, out),
-            Ok(ClientMessage::Authenticate(authenticate)) => self.authenticate(authenticate, out),
-            Ok(ClientMessage::Mutation(request)) => self.mutation(request, now, out),
-            Ok(ClientMessage::Action(request)) => self.action(request, now, out),
-            Ok(ClientMessage::Event) => {}
-            Err(error) => self.fatal(&error, now, out),
-        }
-    }
-
-    fn connect(&mut self, connect: &Connect, now: Now, out: &mut Effects<I, S>) {
-        let observed = connect.max_observed.unwrap_or(Timestamp::ZERO);
-        // A client that has seen more than we have must not be shown an older state; nor may it change its session.
-        if self.client.is_some() || observed > now.newest {
-            return self.close(CloseReason::InternalServerError, out);
-        }
-        self.floor = self.floor.max(observed);
-        let server_ms = i64::try_from(now.unix.as_millis()).unwrap_or(i64::MAX);
-        let clock_skew_ms = connect.client_ts_ms.map(|client_ms| client_ms.saturating_sub(server_ms));
-        self.client = Some(Client { session_id: connect.session_id, clock_skew_ms });
-    }
-
-    fn modify_query_set(&mut self, step: ModifyQuerySet, out: &mut Effects<I, S>) {
-        match self.queries.receive(step) {
-            Ok(()) => {}
-            // Not a FatalError: the npm client has a race that gets here, and reconnecting heals it.
-            Err(QuerySetError::Violation) => self.close(CloseReason::InternalServerError, out),
-            Err(QuerySetError::TooLarge) => self.close(CloseReason::TooManyConcurrentRequests, out),
-        }
-    }
-
-    fn authenticate(&mut self, Authenticate { base_version, token }: Authenticate, out: &mut Effects<I, S>) {
-        if base_version != self.identity_version {
-            return self.close(CloseReason::InternalServerError, out);
-        }
-        match Credentials::from_token(token) {
-            Some(credentials) => {
-                self.authenticating = true;
-                out.push(Effect::Authenticate(credentials));
-            }
-            None => self.accept_identity(self.anonymous.clone(), out),
-        }
-    }
-
-    fn accept_identity(&mut self, identity: I, out: &mut Effects<I, S>) {
-        let Some(version) = self.identity_version.checked_add(1) else {
-            return self.close(CloseReason::InternalServerError, out);
-        };
-        self.identity_version = version;
-        if !identity.is_same_caller(&self.identity) {
-            self.caller_epoch += 1;
-        }
-        self.identity = identity;
-    }
-
-    fn mutation(&mut self, request: Request, now: Now, out: &mut Effects<I, S>) {
-        if self.has_expired(&self.identity, now) {
-            return self.auth_error(IDENTITY_EXPIRED, false, now, out);
-        }
-        let received = self.received(request);
-        if let Err(reason) = self.requests.enqueue_mutation(received) {
-            self.close(reason, out);
-        }
-    }
-
-    fn action(&mut self, request: Request, now: Now, out: &mut Effects<I, S>) {
-        if self.has_expired(&self.identity, now) {
-            return self.auth_error(IDENTITY_EXPIRED, false, now, out);
-        }
-        if let Err(reason) = self.requests.start_action(request.request_id) {
-            return self.close(reason, out);
-        }
-        match self.received(request).into_job() {
-            Ok(job) => out.push(Effect::RunAction(job)),
-            Err((received, error)) => {
-                let request_id = received.request.request_id;
-                let failure = self.explain(Some(&received), &error);
-                self.requests.finish_action(request_id);
-                let outcome = ActionOutcome::Failed { failure, log_lines: Vec::new() };
-                self.answer_action(request_id, outcome, now, out);
-            }
-        }
-    }
-
-    fn received(&self, request: Request) -> Received<I> {
-        Received { request, session_id: self.session_id(), identity: self.identity.clone() }
-    }
-
-    // ---- requests ----
-
-    fn start_mutations(&mut self, now: Now, out: &mut Effects<I, S>) {
-        while !self.closed
-            && let Some(received) = self.requests.start_mutation(now.elapsed)
-        {
-            match received.into_job() {
-                Ok(job) => out.push(Effect::RunMutation(job)),
-                Err((received, error)) => {
-                    let request_id = received.request.request_id;
-                    let failure = self.explain(Some(&received), &error);
-                    self.requests.finish_mutation(request_id);
-                    let outcome = MutationOutcome::Failed { failure, log_lines: Vec::new() };
-                    self.answer_mutation(request_id, outcome, now, out);
-                }
-            }
-        }
-    }
-
-    fn answer_mutation(
-        &mut self,
-        request_id: RequestNumber,
-        outcome: MutationOutcome,
-        now: Now,
-        out: &mut Effects<I, S>,
-    ) {
-        let (message, ts) = match &outcome {
-            MutationOutcome::Committed { value, ts, log_lines } => {
-                (ServerMessage::mutation_response(request_id, Ok((value, *ts)), log_lines), *ts)
-            }
-            MutationOutcome::Failed { failure, log_lines } => {
-                (ServerMessage::mutation_response(request_id, Err(failure), log_lines), Timestamp::ZERO)
-            }
-            MutationOutcome::Abandoned(reason) => return self.close(*reason, out),
-        };
-        self.floor = self.floor.max(ts);
-        self.owe(ts);
-        self.send(message, now, out);
-    }
-
-    fn answer_action(
-        &mut self,
-        request_id: RequestNumber,
-        outcome: ActionOutcome,
-        now: Now,
-        out: &mut Effects<I, S>,
-    ) {
-        let message = match &outcome {
-            ActionOutcome::Returned { value, log_lines } => {
-                ServerMessage::action_response(request_id, Ok(value), log_lines)
-            }
-            ActionOutcome::Failed { failure, log_lines } => {
-                ServerMessage::action_response(request_id, Err(failure), log_lines)
-            }
-            ActionOutcome::Abandoned(reason) => return self.close(*reason, out),
-        };
-        self.owe(Timestamp::ZERO);
-        self.send(message, now, out);
-    }
-
-    fn owe(&mut self, ts: Timestamp) {
-        self.owed = self.owed.max(Some(ts));
-    }
-
-    /// The failure of a request, or of a query where there is none, whose path names no function.
-    fn explain(&mut self, request: Option<&Received<I>>, error: &TargetError) -> FunctionFailure {
-        self.failures_explained += 1;
-        explain(&self.seed, self.failures_explained, request, error)
-    }
-
-    // ---- Transitions ----
-
-    fn start_job(&mut self, now: Now, out: &mut Effects<I, S>) {
-        let can_start = !self.closed
-            && self.job.is_none()
-            && self.unsent < limits::TRANSITIONS_UNSENT_MAX
-            && !self.retry.must_wait(now.elapsed);
-        if !can_start || !self.needs_job(now) {
-            return;
-        }
-        if self.has_expired(&self.identity, now) {
-            // A token being verified may put things right.
-            if !self.authenticating {
-                self.auth_error(IDENTITY_EXPIRED, false, now, out);
-            }
-            return;
-        }
-        self.invalidated = false;
-        let (seed, explained) = (self.seed, &mut self.failures_explained);
-        self.queries.apply_pending(|error| {
-            *explained += 1;
-            Answer::failed(&explain::<I>(&seed, *explained, None, error), &[], None)
-        });
-        self.last_job += 1;
-        let id = JobId(self.last_job);
-        let queries = self.queries.job(self.caller_epoch);
-        self.job = Some(ActiveJob {
-            id,
-            start: self.sent,
-            query_set: self.queries.received_version(),
-            identity_version: self.identity_version,
-            identity: self.identity.clone(),
-            caller_epoch: self.caller_epoch,
-            at_least: self.floor,
-            offered: queries.iter().map(Offered::of).collect(),
-        });
-        out.push(Effect::ComputeTransition(TransitionJob {
-            id,
-            at_least: self.floor,
-            identity: self.identity.clone(),
-            queries,
-        }));
-    }
-
-    fn needs_job(&mut self, now: Now) -> bool {
-        let must = self.queries.received_version() != self.sent.query_set
-            || self.identity_version != self.sent.identity
-            || self.owed.is_some()
-            || self.retry.is_left_out_due(now.elapsed);
-        if !must && self.invalidated {
-            // The wake-up may be older than the results we hold.
-            self.invalidated = self.queries.has_invalid();
-        }
-        must || self.invalidated
-    }
-
-    fn retry_job(&mut self, now: Now) {
-        self.retry.failed(now.elapsed);
-        self.invalidated = true;
-    }
-
-    fn finish_job(&mut self, job: &ActiveJob<I>, computed: Computed<S>, now: Now, out: &mut Effects<I, S>) {
-        if self.has_expired(&job.identity, now) {
-            // Nothing may be delivered under it. If the client has a newer one already, that one's turn has come.
-            self.invalidated = true;
-            if self.identity_version == job.identity_version && !self.authenticating {
-                self.auth_error(IDENTITY_EXPIRED, false, now, out);
-            }
-            return;
-        }
-        if self.queries.lacks_shown(&computed) {
-            return self.retry_job(now);
-        }
-        let ts = computed.ts;
-        let end = StateVersion { query_set: job.query_set, identity: job.identity_version, ts };
-        let Ok(changes) = self.queries.absorb(&job.offered, job.caller_epoch, computed.outcomes) else {
-            return self.close(CloseReason::InternalServerError, out);
-        };
-        // Clients that are sent a Transition which does not fit stay behind for good without noticing.
-        if job.start != self.sent || !end.is_at_least(&self.sent) || ts < job.at_least {
-            return self.close(CloseReason::InternalServerError, out);
-        }
-        self.retry.succeeded(now.elapsed, changes.has_unavailable);
-        self.invalidated |= changes.has_invalid;
-        // Even when nothing is sent: results kept here are results at `ts` now.
-        self.floor = self.floor.max(ts);
-        let pays = self.owed.is_some_and(|owed| owed <= ts);
-        let advances = end.query_set != self.sent.query_set || end.identity != self.sent.identity;
-        if pays || advances || !changes.is_empty() {
-            self.send_transition(end, &changes, now, out);
-        }
-        if pays {
-            self.owed = None;
-        }
-    }
-
-    fn send_transition(&mut self, end: StateVersion, changes: &Changes, now: Now, out: &mut Effects<I, S>) {
-        let clock_skew_ms = self.client.as_ref().and_then(|client| client.clock_skew_ms);
-        let clocks = clock_skew_ms.map(|client_clock_skew_ms| ClockFields {
-            client_clock_skew_ms,
-            server_ts_ns: u64::try_from(now.unix.as_nanos()).unwrap_or(u64::MAX),
-        });
-        let text = server::transition(&self.sent, &end, &changes.modifications(), clocks);
-        let piece_bytes_max = self.sends_chunks.then_some(limits::CHUNK_BYTES_MAX);
-        self.transitions_sent += 1;
-        for frame in server::transition_frames(text, self.transitions_sent, piece_bytes_max) {
-            self.send(frame, now, out);
-        }
-        self.unsent += 1;
-        self.sent = end;
-    }
-
-    // ---- endings ----
-
     fn has_expired(&self, identity: &I, now: Now) -> bool {
         identity.expires_at().is_some_and(|at| now.unix >= at)
     }
@@ -676,19 +384,4 @@ impl<I: Identity, S: Subscription> Session<I, S> {
         self.job = None;
         out.push(Effect::Close(frame));
     }
-}
-
-/// Requests of a session have the id that tools compute from what the client knows; others a unique one.
-fn explain<I>(
-    seed: &[u8; 16],
-    number: u64,
-    request: Option<&Received<I>>,
-    error: &TargetError,
-) -> FunctionFailure {
-    let session = request.and_then(|received| Some((received.session_id?, received.request.request_id)));
-    let digest = match session {
-        Some((session_id, request_id)) => Sha256::digest(format!("{session_id}|{request_id}")),
-        None => Sha256::digest([&seed[..], &number.to_le_bytes()].concat()),
-    };
-    FunctionFailure { request_id: hex::encode(&digest[..8]), detail: Some(format!("{error}\n")), data: None }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::effect::RequestJob;
 use crate::close::CloseReason;
 use crate::limits;
-use crate::message::client::{Request, RequestNumber, SessionId, TargetError};
+use crate::message::client::{Call, Request, RequestNumber, SessionId, TargetError};
 
 /// A request with everything that was in force when it arrived.
 pub(super) struct Received<I> {
@@ -17,18 +17,21 @@ pub(super) struct Received<I> {
 
 impl<I> Received<I> {
     /// The job to run, or why there is none.
-    pub(super) fn into_job(self) -> Result<RequestJob<I>, (Self, TargetError)> {
-        match self.request.call.target.clone() {
-            Ok(target) => Ok(RequestJob {
-                request_id: self.request.request_id,
-                session_id: self.session_id,
-                target,
-                args: self.request.call.args,
-                identity: self.identity,
-            }),
-            Err(error) => Err((self, error)),
+    pub(super) fn into_job(self) -> Result<RequestJob<I>, Misaddressed> {
+        let Request { request_id, call: Call { target, args } } = self.request;
+        let Self { session_id, identity, .. } = self;
+        match target {
+            Ok(target) => Ok(RequestJob { request_id, session_id, target, args, identity }),
+            Err(error) => Err(Misaddressed { request_id, session_id, error }),
         }
     }
+}
+
+/// A request whose path names no function.
+pub(super) struct Misaddressed {
+    pub(super) request_id: RequestNumber,
+    pub(super) session_id: Option<SessionId>,
+    pub(super) error: TargetError,
 }
 
 struct Running {
