@@ -1,0 +1,79 @@
+//! One version of a document, kept as JSON text and decoded only when somebody looks inside.
+
+use std::sync::{Arc, OnceLock};
+
+use freshet_store::StoredDocument;
+use freshet_values::value::object_size;
+use freshet_values::{DocumentId, Object, TableNumber, Value};
+
+use crate::error::SystemError;
+
+/// An immutable version of a document, including `_id` and `_creationTime`.
+#[derive(Debug)]
+pub struct Document {
+    id: DocumentId,
+    stored: StoredDocument,
+    object: OnceLock<Object>,
+}
+
+impl Document {
+    /// A document read from the store.
+    pub(crate) fn from_stored(table: TableNumber, stored: StoredDocument) -> Document {
+        Document { id: DocumentId { table, internal: stored.internal }, stored, object: OnceLock::new() }
+    }
+
+    /// A document made in memory.
+    pub(crate) fn new(id: DocumentId, object: Object) -> Document {
+        let size = u32::try_from(object_size(&object)).unwrap_or(u32::MAX);
+        let value = Value::Object(object);
+        let json = Arc::from(value.to_json_string());
+        let Value::Object(object) = value else { unreachable!("made as an object above") };
+        let cell = OnceLock::new();
+        let _ = cell.set(object);
+        Document { id, stored: StoredDocument { internal: id.internal, json, size }, object: cell }
+    }
+
+    /// The document's id.
+    #[must_use]
+    pub fn id(&self) -> DocumentId {
+        self.id
+    }
+
+    /// The encoded JSON text, including `_id` and `_creationTime`.
+    #[must_use]
+    pub fn json(&self) -> &Arc<str> {
+        &self.stored.json
+    }
+
+    /// Size in bytes by the data model's rules.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        u64::from(self.stored.size)
+    }
+
+    /// The fields, including `_id` and `_creationTime`.
+    ///
+    /// # Errors
+    /// [`SystemError::Unreadable`] when the stored text was damaged.
+    pub fn object(&self) -> Result<&Object, SystemError> {
+        if let Some(object) = self.object.get() {
+            return Ok(object);
+        }
+        let unreadable =
+            |detail: String| SystemError::Unreadable { id: self.id.to_string(), detail };
+        match Value::decode_stored(&self.stored.json).map_err(|error| unreadable(error.to_string()))? {
+            Value::Object(object) => Ok(self.object.get_or_init(|| object)),
+            _ => Err(unreadable("it is not an object".to_owned())),
+        }
+    }
+
+    /// The store's form.
+    pub(crate) fn stored(&self) -> &StoredDocument {
+        &self.stored
+    }
+
+    /// Bytes of memory, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        128 + self.stored.json.len()
+    }
+}

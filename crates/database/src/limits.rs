@@ -1,0 +1,176 @@
+//! What one transaction may use, and what it has used.
+
+use crate::error::DeveloperError;
+
+const HELP: &str = "Consider using smaller limits in your queries, paginating your queries, or using indexed queries \
+                    with a selective index range expressions.";
+
+/// Upper bounds for one transaction. Sizes are in bytes by the data model's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionLimits {
+    /// Documents read, filtered-out ones included.
+    pub documents_read: u64,
+    /// Bytes of documents read.
+    pub bytes_read: u64,
+    /// Disjoint index intervals in the read set.
+    pub intervals_read: u64,
+    /// Documents written.
+    pub documents_written: u64,
+    /// Bytes of documents written.
+    pub bytes_written: u64,
+    /// Functions scheduled.
+    pub functions_scheduled: u64,
+    /// Bytes of arguments of scheduled functions.
+    pub scheduled_args_bytes: u64,
+}
+
+impl Default for TransactionLimits {
+    fn default() -> Self {
+        TransactionLimits {
+            documents_read: 32_000,
+            bytes_read: 1 << 24,
+            intervals_read: 4096,
+            documents_written: 16_000,
+            bytes_written: 1 << 24,
+            functions_scheduled: 1000,
+            scheduled_args_bytes: 1 << 24,
+        }
+    }
+}
+
+/// What a transaction has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Documents read.
+    pub documents_read: u64,
+    /// Bytes of documents read.
+    pub bytes_read: u64,
+    /// Disjoint index intervals read.
+    pub intervals_read: u64,
+    /// Documents written.
+    pub documents_written: u64,
+    /// Bytes of documents written.
+    pub bytes_written: u64,
+    /// Functions scheduled.
+    pub functions_scheduled: u64,
+    /// Bytes of arguments of scheduled functions.
+    pub scheduled_args_bytes: u64,
+}
+
+/// A cap on what a nested call may use beyond what was used before it; absent means no cap of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Documents read.
+    pub documents_read: Option<u64>,
+    /// Bytes of documents read.
+    pub bytes_read: Option<u64>,
+    /// Disjoint index intervals read.
+    pub intervals_read: Option<u64>,
+    /// Documents written.
+    pub documents_written: Option<u64>,
+    /// Bytes of documents written.
+    pub bytes_written: Option<u64>,
+    /// Functions scheduled.
+    pub functions_scheduled: Option<u64>,
+    /// Bytes of arguments of scheduled functions.
+    pub scheduled_args_bytes: Option<u64>,
+}
+
+impl TransactionLimits {
+    /// These limits, lowered for a nested call that may use `budget` more than `usage`.
+    #[must_use]
+    pub fn within(&self, usage: &Usage, budget: &Budget) -> TransactionLimits {
+        let cap = |limit: u64, used: u64, more: Option<u64>| match more {
+            Some(more) => limit.min(used.saturating_add(more)),
+            None => limit,
+        };
+        TransactionLimits {
+            documents_read: cap(self.documents_read, usage.documents_read, budget.documents_read),
+            bytes_read: cap(self.bytes_read, usage.bytes_read, budget.bytes_read),
+            intervals_read: cap(self.intervals_read, usage.intervals_read, budget.intervals_read),
+            documents_written: cap(self.documents_written, usage.documents_written, budget.documents_written),
+            bytes_written: cap(self.bytes_written, usage.bytes_written, budget.bytes_written),
+            functions_scheduled: cap(
+                self.functions_scheduled,
+                usage.functions_scheduled,
+                budget.functions_scheduled,
+            ),
+            scheduled_args_bytes: cap(
+                self.scheduled_args_bytes,
+                usage.scheduled_args_bytes,
+                budget.scheduled_args_bytes,
+            ),
+        }
+    }
+
+    /// The error if too much has been read.
+    ///
+    /// # Errors
+    /// `TooManyDocumentsRead`, `TooManyBytesRead` or `TooManyReads`.
+    pub fn check_reads(&self, usage: &Usage) -> Result<(), DeveloperError> {
+        let error = |code, what: &str, limit: String| {
+            Err(DeveloperError::new(
+                code,
+                format!("Too many {what} in a single function execution (limit: {limit}). {HELP}"),
+            ))
+        };
+        if usage.documents_read > self.documents_read {
+            return error("TooManyDocumentsRead", "documents read", self.documents_read.to_string());
+        }
+        if usage.bytes_read > self.bytes_read {
+            return error("TooManyBytesRead", "bytes read", format!("{} bytes", self.bytes_read));
+        }
+        if usage.intervals_read > self.intervals_read {
+            return error("TooManyReads", "reads", self.intervals_read.to_string());
+        }
+        Ok(())
+    }
+
+    /// The error if too much has been written.
+    ///
+    /// # Errors
+    /// `TooManyWrites` or `TooManyBytesWritten`.
+    pub fn check_writes(&self, usage: &Usage) -> Result<(), DeveloperError> {
+        if usage.documents_written > self.documents_written {
+            return Err(DeveloperError::new(
+                "TooManyWrites",
+                format!("Too many writes in a single function execution (limit: {})", self.documents_written),
+            ));
+        }
+        if usage.bytes_written > self.bytes_written {
+            let limit = usize::try_from(self.bytes_written).unwrap_or(usize::MAX);
+            return Err(DeveloperError::new(
+                "TooManyBytesWritten",
+                format!(
+                    "Too many bytes written in a single function execution (limit: {})",
+                    freshet_values::byte_size_text(limit)
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The error if too much has been scheduled.
+    ///
+    /// # Errors
+    /// `TooManyFunctionsScheduled` or `ScheduledFunctionsArgumentsTooLarge`.
+    pub fn check_schedules(&self, usage: &Usage) -> Result<(), DeveloperError> {
+        if usage.functions_scheduled > self.functions_scheduled {
+            return Err(DeveloperError::new(
+                "TooManyFunctionsScheduled",
+                format!("Too many functions scheduled by this mutation (limit: {})", self.functions_scheduled),
+            ));
+        }
+        if usage.scheduled_args_bytes > self.scheduled_args_bytes {
+            let limit = usize::try_from(self.scheduled_args_bytes).unwrap_or(usize::MAX);
+            return Err(DeveloperError::new(
+                "ScheduledFunctionsArgumentsTooLarge",
+                format!(
+                    "Too large total size of the arguments of scheduled functions from this mutation (limit: {})",
+                    freshet_values::byte_size_text(limit)
+                ),
+            ));
+        }
+        Ok(())
+    }
+}

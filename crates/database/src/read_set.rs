@@ -1,0 +1,192 @@
+//! What a transaction has read, as intervals of index keys.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use freshet_store::IndexId;
+use freshet_values::KeyInterval;
+
+/// Disjoint intervals per index; touching and overlapping ones are merged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadSet {
+    indexes: BTreeMap<IndexId, IntervalSet>,
+    /// Intervals that count against the limit of a transaction.
+    counted: u64,
+}
+
+/// Disjoint, non-touching intervals by their start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct IntervalSet {
+    intervals: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    counted: bool,
+}
+
+impl ReadSet {
+    /// A read set that contains nothing.
+    #[must_use]
+    pub fn new() -> ReadSet {
+        ReadSet::default()
+    }
+
+    /// Adds an interval of an index of user data.
+    pub fn add(&mut self, index: IndexId, interval: &KeyInterval) {
+        self.insert(index, interval, true);
+    }
+
+    /// Adds an interval that is a dependency but is not counted as something that app code read.
+    pub fn add_uncounted(&mut self, index: IndexId, interval: &KeyInterval) {
+        self.insert(index, interval, false);
+    }
+
+    /// Adds everything that the other one contains.
+    pub fn merge(&mut self, other: &ReadSet) {
+        for (index, set) in &other.indexes {
+            for (start, end) in &set.intervals {
+                self.insert(*index, &KeyInterval { start: start.clone(), end: end.clone() }, set.counted);
+            }
+        }
+    }
+
+    /// Whether the key of the index was read.
+    #[must_use]
+    pub fn contains(&self, index: IndexId, key: &[u8]) -> bool {
+        self.indexes.get(&index).is_some_and(|set| set.contains(key))
+    }
+
+    /// Nothing was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.indexes.is_empty()
+    }
+
+    /// Intervals that count against a transaction's limit.
+    #[must_use]
+    pub fn counted_intervals(&self) -> u64 {
+        self.counted
+    }
+
+    /// All intervals, in order of index and key.
+    pub fn intervals(&self) -> impl Iterator<Item = (IndexId, KeyInterval)> + '_ {
+        self.indexes.iter().flat_map(|(index, set)| {
+            set.intervals
+                .iter()
+                .map(|(start, end)| (*index, KeyInterval { start: start.clone(), end: end.clone() }))
+        })
+    }
+
+    /// Bytes of memory, roughly.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let bytes = |set: &IntervalSet| -> usize {
+            set.intervals.iter().map(|(start, end)| 64 + start.len() + end.as_ref().map_or(0, Vec::len)).sum()
+        };
+        self.indexes.values().map(|set| 64 + bytes(set)).sum()
+    }
+
+    fn insert(&mut self, index: IndexId, interval: &KeyInterval, counted: bool) {
+        if interval.is_empty() {
+            return;
+        }
+        let set = self.indexes.entry(index).or_default();
+        let before = if set.counted { set.intervals.len() } else { 0 };
+        set.counted |= counted;
+        set.insert(interval);
+        let after = if set.counted { set.intervals.len() } else { 0 };
+        self.counted = self.counted + after as u64 - before as u64;
+    }
+}
+
+impl IntervalSet {
+    fn contains(&self, key: &[u8]) -> bool {
+        self.intervals
+            .range::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
+            .next_back()
+            .is_some_and(|(_, end)| end.as_deref().is_none_or(|end| key < end))
+    }
+
+    fn insert(&mut self, interval: &KeyInterval) {
+        let mut start = interval.start.clone();
+        let mut end = interval.end.clone();
+        let previous = self
+            .intervals
+            .range_mut::<[u8], _>((Bound::Unbounded, Bound::Included(interval.start.as_slice())))
+            .next_back();
+        if let Some((previous_start, previous_end)) = previous
+            && previous_end.as_deref().is_none_or(|previous_end| previous_end >= interval.start.as_slice())
+        {
+            if reaches(previous_end.as_deref(), end.as_deref()) {
+                return;
+            }
+            start.clone_from(previous_start);
+        }
+        // Whatever begins inside the new interval, or just at its end, becomes part of it.
+        loop {
+            let next = self
+                .intervals
+                .range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Unbounded))
+                .next()
+                .filter(|(next, _)| end.as_deref().is_none_or(|end| next.as_slice() <= end))
+                .map(|(next, next_end)| (next.clone(), next_end.clone()));
+            let Some((next, next_end)) = next else { break };
+            self.intervals.remove(&next);
+            if reaches(next_end.as_deref(), end.as_deref()) {
+                end = next_end;
+            }
+        }
+        self.intervals.insert(start, end);
+    }
+}
+
+/// Whether an interval that ends at `a` goes at least as far as one that ends at `b`; `None` is the very end.
+fn reaches(a: Option<&[u8]>, b: Option<&[u8]>) -> bool {
+    match (a, b) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(a), Some(b)) => a >= b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn interval(start: u8, end: Option<u8>) -> KeyInterval {
+        KeyInterval { start: vec![start], end: end.map(|end| vec![end]) }
+    }
+
+    #[test]
+    fn touching_intervals_are_one_and_repeated_points_cost_nothing() {
+        let mut reads = ReadSet::new();
+        reads.add(IndexId(1), &interval(1, Some(3)));
+        reads.add(IndexId(1), &interval(3, Some(5)));
+        reads.add(IndexId(1), &interval(2, Some(4)));
+        assert_eq!(reads.counted_intervals(), 1);
+        reads.add(IndexId(1), &interval(7, None));
+        reads.add_uncounted(IndexId(2), &interval(0, None));
+        assert_eq!(reads.counted_intervals(), 2);
+        assert!(reads.contains(IndexId(1), &[4, 255]) && !reads.contains(IndexId(1), &[5]));
+    }
+
+    proptest! {
+        #[test]
+        fn contains_exactly_what_was_added(
+            intervals in prop::collection::vec((0u8..40, prop::option::of(0u8..40)), 0..20)
+        ) {
+            let mut reads = ReadSet::new();
+            let mut model = BTreeSet::new();
+            for (start, end) in intervals {
+                reads.add(IndexId(1), &interval(start, end));
+                model.extend(start..end.unwrap_or(60));
+            }
+            for key in 0..60 {
+                prop_assert_eq!(reads.contains(IndexId(1), &[key]), model.contains(&key));
+            }
+            let runs = model.iter().filter(|key| **key == 0 || !model.contains(&(**key - 1))).count();
+            prop_assert_eq!(reads.counted_intervals(), runs as u64);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Switches that make the in-memory store misbehave as disks do.
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::StoreError;
+
+#[derive(Default)]
+struct Switches {
+    fail_commits: Option<StoreError>,
+    fail_reads: Option<StoreError>,
+    hold_commits: bool,
+    /// Commits that have been asked for, held ones included.
+    commits_begun: u64,
+}
+
+/// Faults of a [`crate::MemoryStore`]; all off at first.
+#[derive(Default)]
+pub struct Faults {
+    switches: Mutex<Switches>,
+    changed: Condvar,
+}
+
+impl Faults {
+    /// From now on commits fail with this error and leave nothing behind.
+    pub fn fail_commits(&self, error: StoreError) {
+        self.switches.lock().fail_commits = Some(error);
+        self.changed.notify_all();
+    }
+
+    /// From now on snapshots cannot be taken; `None` mends that.
+    pub fn fail_reads(&self, error: Option<StoreError>) {
+        self.switches.lock().fail_reads = error;
+    }
+
+    /// While held, commits block before anything is written, like a disk that does not answer.
+    pub fn hold_commits(&self, hold: bool) {
+        self.switches.lock().hold_commits = hold;
+        self.changed.notify_all();
+    }
+
+    /// How many commits have been asked for so far, blocked and failed ones included.
+    pub fn commits_begun(&self) -> u64 {
+        self.switches.lock().commits_begun
+    }
+
+    pub(super) fn before_commit(&self) -> Result<(), StoreError> {
+        let mut switches = self.switches.lock();
+        switches.commits_begun += 1;
+        while switches.hold_commits && switches.fail_commits.is_none() {
+            self.changed.wait(&mut switches);
+        }
+        switches.fail_commits.clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn before_read(&self) -> Result<(), StoreError> {
+        self.switches.lock().fail_reads.clone().map_or(Ok(()), Err)
+    }
+}

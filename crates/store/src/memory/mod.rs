@@ -1,0 +1,177 @@
+//! A store in memory, for tests: the same promises as the SQLite store, plus faults on demand.
+//!
+//! Every committed state is an immutable value, so a snapshot is a clone and "what a crash would leave behind" can
+//! be had at any moment.
+
+mod faults;
+mod snapshot;
+
+use std::sync::Arc;
+
+use freshet_values::{InternalId, Timestamp};
+use imbl::{HashMap, OrdMap};
+use parking_lot::Mutex;
+
+use crate::{Batch, IndexId, LogEntry, LogWrite, Snapshot, Store, StoreError, StoredDocument, TableId};
+pub use faults::Faults;
+use snapshot::MemorySnapshot;
+
+/// All that is "on disk".
+#[derive(Clone, Default)]
+struct Disk {
+    timestamp: Timestamp,
+    documents: OrdMap<(TableId, InternalId), StoredDocument>,
+    entries: OrdMap<(IndexId, Arc<[u8]>), (TableId, InternalId)>,
+    log: OrdMap<Timestamp, Vec<LogWrite>>,
+    counts: HashMap<TableId, u64>,
+    meta: HashMap<String, String>,
+}
+
+/// A [`Store`] that keeps everything in memory.
+#[derive(Default)]
+pub struct MemoryStore {
+    disk: Mutex<Disk>,
+    poisoned: Mutex<Option<String>>,
+    faults: Faults,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// The switches for faults.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// What a process would find that opens the store after a power cut at this moment.
+    #[must_use]
+    pub fn after_crash(&self) -> MemoryStore {
+        MemoryStore { disk: Mutex::new(self.disk.lock().clone()), ..MemoryStore::default() }
+    }
+}
+
+impl Store for MemoryStore {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.faults.before_read()?;
+        Ok(Box::new(MemorySnapshot { disk: self.disk.lock().clone() }))
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        if let Some(cause) = &*self.poisoned.lock() {
+            return Err(StoreError::Poisoned(cause.clone()));
+        }
+        if let Err(error) = self.faults.before_commit() {
+            *self.poisoned.lock() = Some(error.to_string());
+            return Err(error);
+        }
+        let mut disk = self.disk.lock();
+        let mut next = disk.clone();
+        next.apply(batch)?;
+        *disk = next;
+        Ok(())
+    }
+
+    fn read_log(&self, after: Timestamp, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
+        let log = self.disk.lock().log.clone();
+        Ok(log
+            .range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
+            .take(limit)
+            .map(|(timestamp, writes)| LogEntry { timestamp: *timestamp, writes: writes.clone() })
+            .collect())
+    }
+
+    fn trim_log(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let mut disk = self.disk.lock();
+        let old: Vec<Timestamp> = disk.log.range(..before).take(limit).map(|(timestamp, _)| *timestamp).collect();
+        for timestamp in &old {
+            disk.log.remove(timestamp);
+        }
+        Ok(old.len())
+    }
+
+    fn clear_index(&self, index: IndexId, limit: usize) -> Result<usize, StoreError> {
+        let mut disk = self.disk.lock();
+        let keys: Vec<(IndexId, Arc<[u8]>)> = disk
+            .entries
+            .range((index, Arc::from([]))..)
+            .map(|(key, _)| key)
+            .take_while(|key| key.0 == index)
+            .take(limit)
+            .cloned()
+            .collect();
+        for key in &keys {
+            disk.entries.remove(key);
+        }
+        Ok(keys.len())
+    }
+
+    fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError> {
+        let mut disk = self.disk.lock();
+        let keys: Vec<(TableId, InternalId)> = disk
+            .documents
+            .range((table, InternalId([0; 16]))..=(table, InternalId([u8::MAX; 16])))
+            .map(|(key, _)| *key)
+            .take(limit)
+            .collect();
+        for key in &keys {
+            disk.documents.remove(key);
+        }
+        if keys.len() < limit {
+            disk.counts.remove(&table);
+        }
+        Ok(keys.len())
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.disk.lock().meta.get(name).cloned())
+    }
+
+    fn table_counts(&self) -> Result<Vec<(TableId, u64)>, StoreError> {
+        Ok(self.disk.lock().counts.iter().map(|(table, count)| (*table, *count)).collect())
+    }
+}
+
+impl Disk {
+    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for commit in &batch.commits {
+            if commit.timestamp <= self.timestamp {
+                return Err(StoreError::OutOfOrder { given: commit.timestamp.0, current: self.timestamp.0 });
+            }
+            self.timestamp = commit.timestamp;
+            for write in &commit.documents {
+                let key = (write.table, write.internal);
+                match &write.new {
+                    Some(new) => self.documents.insert(key, new.clone()),
+                    None => self.documents.remove(&key),
+                };
+            }
+            for write in &commit.indexes {
+                let key = (write.index, Arc::clone(&write.key));
+                match write.document {
+                    Some(document) if self.documents.contains_key(&document) => self.entries.insert(key, document),
+                    _ => self.entries.remove(&key),
+                };
+            }
+            if !commit.documents.is_empty() {
+                let writes = commit.documents.iter().map(|write| LogWrite {
+                    table: write.table,
+                    internal: write.internal,
+                    json: write.new.as_ref().map(|new| Arc::clone(&new.json)),
+                });
+                self.log.insert(commit.timestamp, writes.collect());
+            }
+        }
+        for (table, count) in &batch.counts {
+            self.counts.insert(*table, *count);
+        }
+        for (name, value) in &batch.meta {
+            self.meta.insert(name.clone(), value.clone());
+        }
+        Ok(())
+    }
+}

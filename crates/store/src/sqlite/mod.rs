@@ -1,0 +1,163 @@
+//! The SQLite store: one file in write-ahead mode, one writer, a bounded pool of readers.
+//!
+//! The file is meant to be opened with other tools: documents are JSON text in `freshet_documents`, and every table has a
+//! view of its own name. What is written where is described in `layout`.
+
+mod layout;
+mod reader;
+mod recovery;
+mod snapshot;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use freshet_values::Timestamp;
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use crate::{Batch, IndexId, LogEntry, Snapshot, Store, StoreError, TableId};
+use reader::ReaderPool;
+use snapshot::SqliteSnapshot;
+use writer::Writer;
+
+/// How a SQLite store is opened.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Upper bound on reader connections, hence on snapshots held at one time.
+    pub readers_max: usize,
+    /// How long to wait for a reader connection.
+    pub reader_wait: Duration,
+    /// Page cache of the writer, in KiB.
+    pub writer_cache_kib: u32,
+    /// Page cache of each reader, in KiB.
+    pub reader_cache_kib: u32,
+    /// Longest time spent on checking the file after an unclean shutdown.
+    pub check_max: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        SqliteOptions {
+            readers_max: 128,
+            reader_wait: Duration::from_secs(5),
+            writer_cache_kib: 16 * 1024,
+            reader_cache_kib: 2 * 1024,
+            check_max: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+    readers: Arc<ReaderPool>,
+}
+
+impl SqliteStore {
+    /// Opens the file, making it if it does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerFormat`] and [`StoreError::Foreign`] for files that this release must not touch,
+    /// [`StoreError::Damaged`] when the check after an unclean shutdown finds something, or a storage failure.
+    pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, StoreError> {
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(|error| failure(&error))?;
+        layout::prepare(&connection, path, options)?;
+        recovery::check_after_crash(&connection, path, options.check_max)?;
+        layout::set_meta(&connection, layout::META_CLEAN, "0").map_err(|error| failure(&error))?;
+        let timestamp = layout::durable_timestamp(&connection)?;
+        Ok(SqliteStore {
+            path: path.to_owned(),
+            writer: Mutex::new(Writer::new(connection, timestamp)),
+            readers: ReaderPool::new(path, options),
+        })
+    }
+
+    /// Writes a compact copy of the current state to a new file, while reads and writes go on.
+    ///
+    /// # Errors
+    /// A storage failure, also when the target exists.
+    pub fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
+        // A connection of its own: VACUUM INTO refuses to run inside the read transaction that a pooled reader holds.
+        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .map_err(|error| failure(&error))?;
+        connection
+            .execute("VACUUM INTO ?1", [target.to_string_lossy().as_ref()])
+            .map_err(|error| failure(&error))?;
+        Ok(())
+    }
+}
+
+impl Store for SqliteStore {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(SqliteSnapshot::new(self.readers.pin()?, Arc::clone(&self.readers))))
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let result = self.writer.lock().commit(batch);
+        // Idle readers must not hold the old state: they would keep the write-ahead log from being reused.
+        self.readers.release_idle();
+        result
+    }
+
+    fn read_log(&self, after: Timestamp, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
+        self.readers.with_reader(|connection| layout::read_log(connection, after, limit))
+    }
+
+    fn trim_log(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.writer.lock().maintain(|connection| layout::trim_log(connection, before, limit))
+    }
+
+    fn clear_index(&self, index: IndexId, limit: usize) -> Result<usize, StoreError> {
+        self.writer.lock().maintain(|connection| layout::clear_index(connection, index, limit))
+    }
+
+    fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError> {
+        self.writer.lock().maintain(|connection| layout::clear_table(connection, table, limit))
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let key = layout::database_meta(name);
+        self.readers.with_reader(|connection| {
+            connection
+                .prepare_cached("SELECT value FROM freshet_meta WHERE name = ?1")?
+                .query_row([key], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    fn table_counts(&self) -> Result<Vec<(TableId, u64)>, StoreError> {
+        self.readers.with_reader(|connection| {
+            let mut statement = connection.prepare("SELECT table_id, documents FROM freshet_table_counts")?;
+            let rows = statement
+                .query_map([], |row| Ok((TableId(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?;
+            rows.collect()
+        })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.readers.close();
+        if let Err(error) = self.writer.lock().close() {
+            tracing::warn!(%error, path = %self.path.display(), "the database was not closed cleanly");
+        }
+    }
+}
+
+/// Turns a SQLite error into ours; only the kinds that a user can act on are told apart.
+fn failure(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => StoreError::DiskFull(error.to_string()),
+        _ => StoreError::Storage(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The one connection that writes.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+use freshet_values::{InternalId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{failure, layout};
+use crate::{Batch, CommitRecord, DocumentWrite, IndexId, IndexWrite, StoreError, TableId};
+
+/// Row numbers of the documents that a batch left in place; `None` for deleted ones.
+type Rows = HashMap<(TableId, InternalId), Option<i64>>;
+
+pub(super) struct Writer {
+    connection: Connection,
+    /// The last commit; the next one must be later.
+    timestamp: Timestamp,
+    /// Why nothing may be written any more.
+    poisoned: Option<String>,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, timestamp: Timestamp) -> Writer {
+        Writer { connection, timestamp, poisoned: None }
+    }
+
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.refuse_if_poisoned()?;
+        let mut last = self.timestamp;
+        for commit in &batch.commits {
+            if commit.timestamp <= last {
+                return Err(StoreError::OutOfOrder { given: commit.timestamp.0, current: last.0 });
+            }
+            last = commit.timestamp;
+        }
+        match self.write(batch, last) {
+            Ok(()) => {
+                self.timestamp = last;
+                Ok(())
+            }
+            Err(error) => {
+                // Whether the commit reached the disk is unknown, so this process must not build on either answer.
+                let error = failure(&error);
+                self.poisoned = Some(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs housekeeping in a transaction of its own. A failure undoes it and poisons nothing: no promise hangs on it.
+    pub(super) fn maintain(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+    ) -> Result<usize, StoreError> {
+        self.refuse_if_poisoned()?;
+        let transaction = self.connection.transaction().map_err(|error| failure(&error))?;
+        let done = work(&transaction).map_err(|error| failure(&error))?;
+        transaction.commit().map_err(|error| failure(&error))?;
+        Ok(done)
+    }
+
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        self.refuse_if_poisoned()?;
+        layout::set_meta(&self.connection, layout::META_CLEAN, "1").map_err(|error| failure(&error))?;
+        // Leaves one file behind that can be copied by itself.
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(|error| failure(&error))
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
+        match &self.poisoned {
+            Some(cause) => Err(StoreError::Poisoned(cause.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, batch: &Batch, last: Timestamp) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let rows = write_documents(&transaction, batch)?;
+        write_entries(&transaction, batch, &rows)?;
+        for commit in &batch.commits {
+            append_to_log(&transaction, commit)?;
+        }
+        for (table, documents) in &batch.counts {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO freshet_table_counts VALUES (?1, ?2) \
+                     ON CONFLICT (table_id) DO UPDATE SET documents = excluded.documents",
+                )?
+                .execute(params![table.0, documents.cast_signed()])?;
+        }
+        for (name, value) in &batch.meta {
+            layout::set_meta(&transaction, &layout::database_meta(name), value)?;
+        }
+        for view in &batch.views {
+            if view.present {
+                layout::create_view(&transaction, view.table, &view.name)?;
+            } else {
+                layout::drop_view(&transaction, view.table, &view.name)?;
+            }
+        }
+        layout::set_meta(&transaction, layout::META_TIMESTAMP, &last.0.to_string())?;
+        transaction.commit()
+    }
+}
+
+/// Writes the last version of every document: of a row written by many commits of the group, one write is enough.
+fn write_documents(connection: &Connection, batch: &Batch) -> rusqlite::Result<Rows> {
+    let mut finals: Vec<&DocumentWrite> = Vec::new();
+    let mut seen: HashSet<(TableId, InternalId)> = HashSet::new();
+    for write in batch.commits.iter().rev().flat_map(|commit| commit.documents.iter().rev()) {
+        if seen.insert((write.table, write.internal)) {
+            finals.push(write);
+        }
+    }
+    let mut rows = Rows::with_capacity(finals.len());
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO freshet_documents (table_id, id, json, size) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (table_id, id) DO UPDATE SET json = excluded.json, size = excluded.size RETURNING row",
+    )?;
+    let mut delete = connection.prepare_cached("DELETE FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?;
+    for write in finals.into_iter().rev() {
+        let row = match &write.new {
+            Some(new) => Some(upsert.query_row(
+                params![write.table.0, &write.internal.0[..], &*new.json, new.size],
+                |row| row.get::<_, i64>(0),
+            )?),
+            None => {
+                delete.execute(params![write.table.0, &write.internal.0[..]])?;
+                None
+            }
+        };
+        rows.insert((write.table, write.internal), row);
+    }
+    Ok(rows)
+}
+
+fn write_entries(connection: &Connection, batch: &Batch, rows: &Rows) -> rusqlite::Result<()> {
+    let mut finals: Vec<&IndexWrite> = Vec::new();
+    let mut seen: HashSet<(IndexId, &[u8])> = HashSet::new();
+    for write in batch.commits.iter().rev().flat_map(|commit| commit.indexes.iter().rev()) {
+        if seen.insert((write.index, &write.key)) {
+            finals.push(write);
+        }
+    }
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO freshet_index_entries VALUES (?1, ?2, ?3) \
+         ON CONFLICT (index_id, key) DO UPDATE SET document = excluded.document",
+    )?;
+    let mut delete = connection.prepare_cached("DELETE FROM freshet_index_entries WHERE index_id = ?1 AND key = ?2")?;
+    for write in finals.into_iter().rev() {
+        let row = match write.document {
+            None => None,
+            Some(document) => match rows.get(&document) {
+                Some(row) => *row,
+                None => find_row(connection, document)?,
+            },
+        };
+        match row {
+            Some(row) => upsert.execute(params![write.index.0, &*write.key, row])?,
+            None => delete.execute(params![write.index.0, &*write.key])?,
+        };
+    }
+    Ok(())
+}
+
+/// The row of a document that the batch itself does not write, as when an index is built.
+fn find_row(connection: &Connection, (table, internal): (TableId, InternalId)) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT row FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?
+        .query_row(params![table.0, &internal.0[..]], |row| row.get(0))
+        .optional()
+}
+
+fn append_to_log(connection: &Connection, commit: &CommitRecord) -> rusqlite::Result<()> {
+    if commit.documents.is_empty() {
+        return Ok(());
+    }
+    let length: usize =
+        commit.documents.iter().map(|write| 64 + write.new.as_ref().map_or(4, |new| new.json.len())).sum();
+    let mut text = String::with_capacity(length);
+    for write in &commit.documents {
+        text.push(if text.is_empty() { '[' } else { ',' });
+        let document = write.new.as_ref().map_or("null", |new| &*new.json);
+        write!(text, "[{},\"{}\",{}]", write.table.0, hex::encode(write.internal.0), document)
+            .expect("writing to a string does not fail");
+    }
+    text.push(']');
+    connection
+        .prepare_cached("INSERT INTO freshet_commit_log VALUES (?1, ?2)")?
+        .execute(params![commit.timestamp.0.cast_signed(), text])?;
+    Ok(())
+}

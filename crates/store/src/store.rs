@@ -1,0 +1,102 @@
+//! The seam between the database and whatever keeps its data.
+
+use freshet_values::key::KeyInterval;
+use freshet_values::{InternalId, Timestamp};
+
+use crate::{Batch, IndexId, IndexRow, LogEntry, Order, ScanChunk, StoreError, StoredDocument, TableId};
+
+/// Durable storage. All methods block.
+///
+/// Commits come from one thread at a time, in ascending order of timestamps. A commit that returned `Ok`
+/// survives a power cut; one that returned an error may or may not be there after reopening, and until then the
+/// store refuses every further commit with [`StoreError::Poisoned`].
+pub trait Store: Send + Sync {
+    /// Pins the newest durable state.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadersBusy`] when too many snapshots are held, or a storage failure.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// Applies all commits of the batch, or none; returns when they are durable.
+    ///
+    /// # Errors
+    /// Any failure leaves the store refusing commits until it is opened again.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Commits with timestamps greater than `after`, oldest first, at most `limit` of them.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn read_log(&self, after: Timestamp, limit: usize) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// Forgets at most `limit` of the oldest log entries older than `before`; returns how many.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn trim_log(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    /// Removes at most `limit` entries of an index that nobody reads any more; returns how many.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn clear_index(&self, index: IndexId, limit: usize) -> Result<usize, StoreError>;
+
+    /// Removes at most `limit` documents of a table that nobody reads any more; returns how many.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError>;
+
+    /// A named text of the database's bookkeeping.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn meta(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// The number of documents in every table that has any.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn table_counts(&self) -> Result<Vec<(TableId, u64)>, StoreError>;
+}
+
+/// An unchanging view of a store. Holding one costs a connection and delays the reuse of disk space.
+pub trait Snapshot: Send + Sync {
+    /// The timestamp of the last commit that the view contains.
+    fn timestamp(&self) -> Timestamp;
+
+    /// The document, if it exists.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn get(&self, table: TableId, internal: InternalId) -> Result<Option<StoredDocument>, StoreError>;
+
+    /// Entries of an index within the interval, in the given order, with their documents. Stops early after
+    /// `limit` rows or when the rows' JSON passes `bytes_max`; a chunk that is not exhausted has at least one row.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn scan(
+        &self,
+        index: IndexId,
+        interval: &KeyInterval,
+        order: Order,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<ScanChunk<IndexRow>, StoreError>;
+
+    /// Documents of a table by internal id, from `start` (inclusive) to `end` (inclusive), bounded like
+    /// [`Snapshot::scan`].
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn scan_table(
+        &self,
+        table: TableId,
+        start: InternalId,
+        end: InternalId,
+        order: Order,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<ScanChunk<StoredDocument>, StoreError>;
+}
