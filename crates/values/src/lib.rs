@@ -1,1 +1,43 @@
-//! Values, ordering, ids, validators and JSON codecs; no I/O.
+//! Values, their order, sizes and JSON forms, document ids, names, and validators.
+//!
+//! This is the bottom floor: every other crate speaks in these types. It never does I/O, never reads a clock,
+//! never draws random numbers, and knows nothing of tables beyond their names and numbers.
+//!
+//! | Room | What is in it |
+//! |---|---|
+//! | [`value`], [`order`](mod@order), [`display`] | [`Value`], its total order, size, nesting, and how it prints in messages |
+//! | [`json`] | decoding and encoding of the JSON forms |
+//! | [`key`] | the byte encoding whose `memcmp` order is the order of values, and intervals of keys |
+//! | [`document_id`], [`timestamp`] | ids and commit timestamps |
+//! | [`identifier`], [`name`], [`field_path`], [`function_path`], [`component_path`] | names and paths |
+//! | [`validator`] | validators: parsing, checking, comparing |
+
+pub mod component_path;
+pub mod display;
+pub mod document_id;
+pub mod field_name;
+pub mod field_path;
+pub mod function_path;
+pub mod identifier;
+pub mod json;
+pub mod key;
+pub mod limits;
+pub mod name;
+pub mod order;
+pub mod path_component;
+pub mod timestamp;
+pub mod validator;
+pub mod value;
+
+pub use component_path::ComponentPath;
+pub use display::byte_size_text;
+pub use document_id::{DocumentId, IdError, InternalId, TableNumber};
+pub use field_path::FieldPath;
+pub use function_path::{FunctionPath, FunctionPathError};
+pub use identifier::IdentifierError;
+pub use json::{DecodeError, Decoder, Format, UnknownFormat};
+pub use key::KeyInterval;
+pub use name::{IndexName, TableName};
+pub use path_component::PathComponentError;
+pub use timestamp::{Timestamp, TimestampError};
+pub use value::{Object, Value};

@@ -1,0 +1,59 @@
+//! The validators of functions, and the shape that arguments must have before any validator sees them.
+
+use crate::validator::{Validator, ValidatorError};
+use crate::value::{Object, Value};
+
+/// Parses what `exportArgs()` of a function gives.
+///
+/// # Errors
+/// The text is not JSON, or no validator, or neither an object nor any.
+pub fn parse_args_validator(json: &str) -> Result<Validator, ValidatorError> {
+    match Validator::parse(json)? {
+        validator @ (Validator::Object(_) | Validator::Any) => Ok(validator),
+        _ => Err(ValidatorError::Args),
+    }
+}
+
+/// Parses what `exportReturns()` of a function gives; JSON `null` is `None`: results are not checked.
+///
+/// # Errors
+/// The text is not JSON, or neither null nor a validator.
+pub fn parse_returns_validator(json: &str) -> Result<Option<Validator>, ValidatorError> {
+    let json: serde_json::Value =
+        serde_json::from_str(json).map_err(|error| ValidatorError::Syntax(error.to_string()))?;
+    if json.is_null() { Ok(None) } else { Validator::from_json(&json).map(Some) }
+}
+
+/// Arguments are not one object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentCountError {
+    /// None, or several.
+    #[error(
+        "Expected to receive a single object as the function's argument. Instead received {count} arguments: \
+         {arguments}"
+    )]
+    Count {
+        /// How many.
+        count: usize,
+        /// The arguments as an array prints.
+        arguments: String,
+    },
+    /// One, but no object.
+    #[error("Expected to receive an object as the function's argument. Instead received: {0}")]
+    NotAnObject(String),
+}
+
+/// The one object that a function with an args validator is called with.
+///
+/// # Errors
+/// The arguments are not exactly one object.
+pub fn single_object_argument(arguments: &[Value]) -> Result<&Object, ArgumentCountError> {
+    match arguments {
+        [Value::Object(object)] => Ok(object),
+        [other] => Err(ArgumentCountError::NotAnObject(other.to_string())),
+        _ => Err(ArgumentCountError::Count {
+            count: arguments.len(),
+            arguments: Value::Array(arguments.to_vec()).to_string(),
+        }),
+    }
+}
