@@ -1,0 +1,335 @@
+/**
+ * An action host: a process that runs actions and HTTP actions and evaluates pushed code. It holds no state that
+ * matters; the engine may kill it at any moment.
+ *
+ * It speaks to the engine over its standard input and output (see `channel.ts`). `argv[2]` says which runtime it is:
+ * `isolate` for the default runtime, `node` for `"use node"` modules.
+ */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import process from "node:process";
+
+import { ActionContext, type ActionCode, type ActionServices } from "./action.ts";
+import { IncomingBodies, OutgoingBodies } from "./bodies.ts";
+import { FrameWriter, readFrames } from "./channel.ts";
+import type { LogLevel } from "./console.ts";
+import { evaluate } from "./evaluate.ts";
+import { HttpExchange, type RequestJson } from "./http-action.ts";
+import { NodeRuntime } from "./node-actions.ts";
+import { CallFailure, describeThrown, type JsError } from "./outcome.ts";
+import type { FromHost, PackageModule, ToHost } from "./protocol.ts";
+import type { HostCallError } from "./realm.ts";
+
+const channelOutput = process.stdout;
+const writer = new FrameWriter(channelOutput);
+// User code that prints to standard output must not write into the channel.
+Object.defineProperty(process, "stdout", { value: process.stderr });
+
+const isNodeHost = process.argv[2] === "node";
+const incoming = new IncomingBodies(writer);
+const outgoing = new OutgoingBodies(writer);
+const packages = new Map<string, StoredPackage>();
+const running = new Map<string, Running>();
+/** Tells which invocation a stray rejection belongs to. */
+const invocations = new AsyncLocalStorage<Running>();
+const nodeRuntime = isNodeHost ? new NodeRuntime() : undefined;
+
+/** A pushed package, as this process knows it. */
+class StoredPackage implements ActionCode {
+  readonly version: string;
+  readonly importSeed: string;
+  readonly importTimeMs: number;
+  readonly #sources: Map<string, string>;
+
+  constructor(version: string, modules: PackageModule[], importSeed: string, importTimeMs: number) {
+    this.version = version;
+    this.importSeed = importSeed;
+    this.importTimeMs = importTimeMs;
+    this.#sources = new Map(modules.map((module) => [module.path, module.source]));
+  }
+
+  read(path: string): string | undefined {
+    return this.#sources.get(path);
+  }
+}
+
+/** One invocation and the host calls it waits for. */
+class Running implements ActionServices {
+  readonly id: string;
+  exchange: HttpExchange | undefined;
+  /** Rejects when user code leaves a rejection unhandled, which fails the invocation. */
+  readonly stray: Promise<never>;
+  #fail: (reason: unknown) => void = () => undefined;
+  readonly #calls = new Map<number, { resolve: (value: string) => void; reject: (error: HostCallError) => void }>();
+  #nextCall = 1;
+
+  constructor(id: string) {
+    this.id = id;
+    this.stray = new Promise((_resolve, reject) => {
+      this.#fail = reject;
+    });
+    // Nobody may be waiting for it yet, or any more.
+    this.stray.catch(() => undefined);
+  }
+
+  fail(reason: unknown): void {
+    this.#fail(reason);
+  }
+
+  syscall(
+    op: string,
+    args: string,
+    resolve: (value: string) => void,
+    reject: (error: HostCallError) => void,
+  ): void {
+    const call = this.#nextCall;
+    this.#nextCall += 1;
+    this.#calls.set(call, { resolve, reject });
+    send({ type: "syscall", id: this.id, call, op, args });
+  }
+
+  reply(call: number, ok: boolean, text: string, data: string | undefined): void {
+    const waiting = this.#calls.get(call);
+    this.#calls.delete(call);
+    if (ok) {
+      waiting?.resolve(text);
+    } else {
+      waiting?.reject({ message: text, data });
+    }
+  }
+
+  log(level: LogLevel, messages: string[], truncated: boolean): void {
+    send({ type: "log", id: this.id, level, messages, truncated, timestamp: Date.now() });
+  }
+
+  jsSyscall(op: string, args: unknown): unknown {
+    switch (op) {
+      case "requestFromConvexJson":
+        return this.#exchange(op).request((args as { convexJson: RequestJson }).convexJson);
+      case "convexJsonFromResponse":
+        return this.#exchange(op).take((args as { response: unknown }).response);
+      case "storage/storeBlob":
+      case "storage/getBlob":
+        throw new Error("File storage is not available in this version of Freshet.");
+      default:
+        throw new CallFailure(`Unknown JS syscall: ${op}`);
+    }
+  }
+
+  #exchange(op: string): HttpExchange {
+    if (this.exchange === undefined) {
+      throw new CallFailure(`Unknown JS syscall: ${op}`);
+    }
+    return this.exchange;
+  }
+}
+
+function send(message: FromHost): void {
+  writer.message(message);
+}
+
+function packageFor(version: string): StoredPackage {
+  const found = packages.get(version);
+  if (found === undefined) {
+    throw new CallFailure("the engine did not send the code of this call");
+  }
+  return found;
+}
+
+async function runAction(message: Extract<ToHost, { type: "action" }>): Promise<void> {
+  const run = new Running(message.id);
+  running.set(message.id, run);
+  try {
+    const { id, version, modulePath, exportName, argsJson } = message;
+    const work = invocations.run(run, () =>
+      nodeRuntime === undefined
+        ? runIsolateAction(message, run)
+        : nodeRuntime.run(id, version, modulePath, exportName, argsJson, run),
+    );
+    const value = await Promise.race([work, run.stray]);
+    send({ type: "outcome", id: message.id, ok: true, value });
+  } catch (thrown) {
+    send({ type: "outcome", id: message.id, ok: false, error: localFrames(describeThrown(thrown), message.version) });
+  } finally {
+    running.delete(message.id);
+  }
+}
+
+async function runIsolateAction(message: Extract<ToHost, { type: "action" }>, run: Running): Promise<string> {
+  const context = new ActionContext(packageFor(message.version), message.env, run);
+  try {
+    const target = await context.export(message.modulePath, message.exportName);
+    const invoke: unknown = (target as Record<string, unknown>).invokeAction;
+    if (typeof invoke !== "function") {
+      throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" is not an action`);
+    }
+    const result: unknown = await (invoke as (id: string, args: string) => unknown).call(
+      target,
+      message.id,
+      message.argsJson,
+    );
+    if (typeof result !== "string") {
+      throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" did not return JSON text`);
+    }
+    context.warnUnawaited(context.close());
+    return result;
+  } finally {
+    context.close();
+  }
+}
+
+async function runHttpAction(message: Extract<ToHost, { type: "http" }>): Promise<void> {
+  const run = new Running(message.id);
+  running.set(message.id, run);
+  try {
+    await Promise.race([invocations.run(run, () => serveRequest(message, run)), run.stray]);
+    send({ type: "outcome", id: message.id, ok: true, value: "null" });
+  } catch (thrown) {
+    send({ type: "outcome", id: message.id, ok: false, error: describeThrown(thrown) });
+  } finally {
+    running.delete(message.id);
+    if (message.requestStream !== null) {
+      incoming.end(message.requestStream, "the action has ended");
+    }
+  }
+}
+
+async function serveRequest(message: Extract<ToHost, { type: "http" }>, run: Running): Promise<void> {
+  const exchange = new HttpExchange(message.requestStream === null ? null : incoming.open(message.requestStream));
+  run.exchange = exchange;
+  const context = new ActionContext(packageFor(message.version), message.env, run);
+  try {
+    const namespace = await context.load("http.js");
+    const router = namespace.default as Record<string, unknown> | undefined;
+    if (router === undefined) {
+      throw new CallFailure('Couldn\'t find default export in module "http.js".');
+    }
+    const handle = router.runRequest;
+    if (router.isRouter !== true || typeof handle !== "function") {
+      throw new CallFailure("The default export of `convex/http.js` is not a Router.");
+    }
+    const request = { method: message.method, url: message.url, headerPairs: message.headers };
+    await (handle as (request: string, path: string) => Promise<string>).call(
+      router,
+      JSON.stringify(request),
+      message.routedPath,
+    );
+    const head = exchange.head();
+    send({ type: "head", id: message.id, status: head.status, headers: head.headers });
+    await exchange.sendBody(message.responseStream, outgoing);
+    context.warnUnawaited(context.close());
+  } finally {
+    context.close();
+  }
+}
+
+async function runEvaluation(message: Extract<ToHost, { type: "evaluate" }>): Promise<void> {
+  for (const task of message.tasks) {
+    const reply = await evaluateTask(message, task);
+    send({ type: "evaluated", id: message.id, reply: reply.ok ? { Ok: reply.value } : { Err: reply.error } });
+  }
+}
+
+async function evaluateTask(
+  message: Extract<ToHost, { type: "evaluate" }>,
+  task: Extract<ToHost, { type: "evaluate" }>["tasks"][number],
+): ReturnType<typeof evaluate> {
+  if (nodeRuntime === undefined) {
+    return await evaluate(packageFor(message.version), message.env, task);
+  }
+  const runtime = nodeRuntime;
+  return await evaluate(packageFor(message.version), message.env, task, async () =>
+    await runtime.import(message.version, task.path),
+  );
+}
+
+/** Frames of Node modules carry file URLs; the engine knows modules by path. */
+function localFrames(error: JsError, version: string): JsError {
+  const folder = nodeRuntime?.folderUrl(version) ?? "";
+  return folder === ""
+    ? error
+    : { ...error, frames: error.frames.map((frame) => frame.replaceAll(folder, "")) };
+}
+
+function receive(message: ToHost): void {
+  switch (message.type) {
+    case "code":
+      packages.set(
+        message.version,
+        new StoredPackage(message.version, message.modules, message.importSeed, message.importTimeMs),
+      );
+      nodeRuntime?.addPackage(message.version, message.modules);
+      return;
+    case "dropCode":
+      packages.delete(message.version);
+      nodeRuntime?.dropPackage(message.version);
+      return;
+    case "action":
+      void runAction(message);
+      return;
+    case "http":
+      void runHttpAction(message);
+      return;
+    case "evaluate":
+      void runEvaluation(message);
+      return;
+    case "reply":
+      running.get(message.id)?.reply(message.call, message.ok, message.text, message.data);
+      return;
+    case "bodyEnd":
+      incoming.end(message.stream, message.error);
+      return;
+    case "bodyCredit":
+      outgoing.credit(message.stream);
+      return;
+    case "abort": {
+      const exchange = running.get(message.id)?.exchange;
+      exchange?.abort.abort();
+      return;
+    }
+    case "bodyCancel":
+      outgoing.cancel(message.stream);
+      return;
+    case "ping":
+      send({ type: "pong", token: message.token });
+      return;
+  }
+}
+
+process.on("unhandledRejection", (reason) => {
+  const run = invocations.getStore();
+  if (run === undefined || isNodeHost) {
+    failAll(describeThrown(reason));
+  } else {
+    run.fail(reason);
+  }
+});
+process.on("uncaughtException", (error) => {
+  const run = invocations.getStore();
+  if (run === undefined || isNodeHost) {
+    failAll(describeThrown(error));
+  } else {
+    run.fail(error);
+  }
+});
+
+/** Fails every running invocation, and the process with them: nobody can tell what state it is in. */
+function failAll(error: JsError): void {
+  for (const id of running.keys()) {
+    send({ type: "outcome", id, ok: false, error });
+  }
+  running.clear();
+  // Let the frames leave before the process does.
+  channelOutput.write("", () => process.exit(1));
+}
+
+readFrames(process.stdin, {
+  message: (message) => {
+    receive(message as unknown as ToHost);
+  },
+  body: (stream, bytes) => {
+    incoming.push(stream, bytes);
+  },
+  closed: () => process.exit(0),
+});
+send({ type: "ready" });

@@ -1,0 +1,223 @@
+/**
+ * One running action or HTTP action in the default runtime: its realm, its host calls, its timers.
+ *
+ * Operations that are still running when the handler's promise is fulfilled are dropped, with a warning.
+ */
+
+import { randomFillSync, randomUUID } from "node:crypto";
+
+import type { LogLevel } from "./console.ts";
+import { ModuleGraph } from "./modules.ts";
+import { CallFailure } from "./outcome.ts";
+import { SeededRandom } from "./random.ts";
+import { Realm, type EffectGlobals, type HostCallError, type RealmHost } from "./realm.ts";
+
+/** What an action needs of the process that it runs in. */
+export interface ActionServices {
+  syscall(
+    op: string,
+    args: string,
+    resolve: (value: string) => void,
+    reject: (error: HostCallError) => void,
+  ): void;
+  log(level: LogLevel, messages: string[], truncated: boolean): void;
+  jsSyscall(op: string, args: unknown): unknown;
+}
+
+export interface ActionCode {
+  version: string;
+  read(path: string): string | undefined;
+  importSeed: string;
+  importTimeMs: number;
+}
+
+export class ActionContext {
+  readonly realm = new Realm("action");
+  readonly #services: ActionServices;
+  readonly #graph: ModuleGraph;
+  readonly #timers = new Map<number, NodeJS.Timeout>();
+  readonly #aborts = new Set<AbortController>();
+  readonly #operations = new Map<number, string>();
+  readonly #random: SeededRandom;
+  #nextOperation = 1;
+  #importing = true;
+  #open = true;
+  readonly #startedAt = performance.now();
+
+  constructor(code: ActionCode, env: Record<string, string>, services: ActionServices) {
+    this.#services = services;
+    this.#random = new SeededRandom(Buffer.from(code.importSeed, "hex"));
+    this.#graph = new ModuleGraph({
+      realm: this.realm,
+      read: (path) => code.read(path),
+      version: code.version,
+      dynamicImport: true,
+    });
+    this.realm.attach(this.#host(code, env));
+  }
+
+  /** Evaluates a module and ends the import phase. */
+  async load(path: string): Promise<Record<string, unknown>> {
+    const namespace = await this.#graph.load(path);
+    this.#importing = false;
+    return namespace;
+  }
+
+  async export(path: string, name: string): Promise<unknown> {
+    const namespace = await this.load(path);
+    const target = namespace[name];
+    if (target === undefined) {
+      throw new CallFailure(`Couldn't find ${JSON.stringify(name)} in module "${path}".`);
+    }
+    return target;
+  }
+
+  /** Ends the action. Returns the kinds of the operations that nobody waited for. */
+  close(): string[] {
+    this.#open = false;
+    for (const timer of this.#timers.values()) {
+      clearTimeout(timer);
+    }
+    this.#timers.clear();
+    for (const abort of this.#aborts) {
+      abort.abort();
+    }
+    return [...this.#operations.values()];
+  }
+
+  /** Logs the documented warning for operations that were still running at the end. */
+  warnUnawaited(kinds: string[]): void {
+    if (kinds.length === 0) {
+      return;
+    }
+    const noun = kinds.length === 1 ? "operation" : "operations";
+    const names = [...new Set(kinds)].join(", ");
+    this.#services.log(
+      "WARN",
+      [
+        `${kinds.length} unawaited ${noun}: [${names}]. Async operations should be awaited or they might not run. ` +
+          "See https://docs.convex.dev/functions/actions#dangling-promises for more information.",
+      ],
+      false,
+    );
+  }
+
+  #host(code: ActionCode, env: Record<string, string>): RealmHost {
+    const isImporting = (): boolean => this.#importing;
+    return {
+      get importing() {
+        return isImporting();
+      },
+      now: () => (this.#importing ? code.importTimeMs : Date.now()),
+      elapsed: () => performance.now() - this.#startedAt,
+      randomDouble: () => (this.#importing ? this.#random.nextDouble() : Math.random()),
+      randomFill: (bytes) => {
+        if (this.#importing) {
+          this.#random.fill(bytes);
+        } else {
+          randomFillSync(bytes);
+        }
+      },
+      randomUuid: () => (this.#importing ? this.#random.uuid() : randomUUID()),
+      env: (name) => (Object.hasOwn(env, name) ? env[name] : undefined),
+      log: (level, messages, truncated) => {
+        if (this.#open) {
+          this.#services.log(level, messages, truncated);
+        }
+      },
+      syscall: (op) => ({ ok: false, error: { message: `Unknown operation ${op}` } }),
+      asyncSyscall: (op, args, resolve, reject) => {
+        this.#asyncSyscall(op, args, resolve, reject);
+      },
+      jsSyscall: (op, args) => this.#services.jsSyscall(op, args),
+      effects: this.#effects(),
+      mayWait: () => undefined,
+      hold: () => () => undefined,
+    };
+  }
+
+  #asyncSyscall(
+    op: string,
+    args: string,
+    resolve: (value: string) => void,
+    reject: (error: HostCallError) => void,
+  ): void {
+    if (!this.#open) {
+      reject({ message: "This action has already ended: its host calls are no longer served." });
+      return;
+    }
+    if (this.#importing) {
+      reject({ message: `${operationKind(op)} unsupported at import time` });
+      return;
+    }
+    const done = this.#begin(operationKind(op));
+    this.#services.syscall(
+      op,
+      args,
+      (value) => {
+        done();
+        resolve(value);
+      },
+      (error) => {
+        done();
+        reject(error);
+      },
+    );
+  }
+
+  #begin(kind: string): () => void {
+    const number = this.#nextOperation;
+    this.#nextOperation += 1;
+    this.#operations.set(number, kind);
+    return () => {
+      this.#operations.delete(number);
+    };
+  }
+
+  #effects(): EffectGlobals {
+    let nextTimer = 1;
+    const start = (handler: () => void, delay: number | undefined, repeat: boolean): number => {
+      const id = nextTimer;
+      nextTimer += 1;
+      const timer = repeat
+        ? setInterval(handler, delay)
+        : setTimeout(() => {
+            this.#timers.delete(id);
+            handler();
+          }, delay);
+      this.#timers.set(id, timer);
+      return id;
+    };
+    const stop = (id: number | undefined): void => {
+      if (id !== undefined) {
+        clearTimeout(this.#timers.get(id));
+        this.#timers.delete(id);
+      }
+    };
+    return {
+      setTimeout: (handler, delay) => start(handler, delay, false),
+      setInterval: (handler, delay) => start(handler, delay, true),
+      clearTimeout: stop,
+      clearInterval: stop,
+      fetch: (async (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
+        const url = input instanceof Request ? input.url : String(input);
+        const { protocol } = new URL(url);
+        if (protocol !== "http:" && protocol !== "https:") {
+          throw new TypeError(`Unsupported URL scheme "${protocol}" in fetch(): only http and https are`);
+        }
+        const done = this.#begin("fetch");
+        try {
+          return await fetch(input, init);
+        } finally {
+          done();
+        }
+      }),
+    };
+  }
+}
+
+/** The word by which users know an operation. */
+function operationKind(op: string): string {
+  const name = op.split("/").pop() ?? op;
+  return { schedule: "scheduler", cancel_job: "scheduler", action: "action" }[name] ?? name;
+}

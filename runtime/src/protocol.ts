@@ -1,0 +1,60 @@
+/** Messages between the engine and an action host. The Rust side of the same shapes is `action_host/protocol.rs`. */
+
+import type { JsError } from "./outcome.ts";
+
+export interface PackageModule {
+  path: string;
+  source: string;
+  environment: "isolate" | "node";
+}
+
+export interface ActionFields {
+  id: string;
+  version: string;
+  env: Record<string, string>;
+}
+
+export type EvaluationTask =
+  | { type: "functions"; path: string }
+  | { type: "schema"; path: string }
+  | { type: "authConfig"; path: string }
+  | { type: "definition"; path: string };
+
+export type ToHost =
+  | {
+      type: "code";
+      version: string;
+      modules: PackageModule[];
+      importSeed: string;
+      importTimeMs: number;
+    }
+  | { type: "dropCode"; version: string }
+  | ({ type: "action"; modulePath: string; exportName: string; argsJson: string } & ActionFields)
+  | ({
+      type: "http";
+      method: string;
+      url: string;
+      routedPath: string;
+      headers: [string, string][];
+      /** Number of the stream that carries the request body. */
+      requestStream: number | null;
+      responseStream: number;
+    } & ActionFields)
+  | { type: "evaluate"; id: string; version: string; env: Record<string, string>; tasks: EvaluationTask[] }
+  | { type: "reply"; id: string; call: number; ok: boolean; text: string; data?: string }
+  | { type: "bodyEnd"; stream: number; error?: string }
+  | { type: "bodyCredit"; stream: number }
+  | { type: "bodyCancel"; stream: number }
+  | { type: "abort"; id: string }
+  | { type: "ping"; token: number };
+
+export type FromHost =
+  | { type: "ready" }
+  | { type: "pong"; token: number }
+  | { type: "log"; id: string; level: string; messages: string[]; truncated: boolean; timestamp: number }
+  | { type: "syscall"; id: string; call: number; op: string; args: string }
+  | { type: "outcome"; id: string; ok: boolean; value?: string; error?: JsError }
+  | { type: "head"; id: string; status: number; headers: [string, string][] }
+  | { type: "bodyEnd"; stream: number; error?: JsError }
+  | { type: "bodyCredit"; stream: number }
+  | { type: "evaluated"; id: string; reply: { Ok: unknown } | { Err: unknown } };

@@ -1,0 +1,381 @@
+/**
+ * A realm: one `vm` context that looks to user code like a freshly started default runtime.
+ *
+ * ECMAScript's own objects are the context's; the Web API is Node's. Binary types are Node's too, because the Web API
+ * hands them out and user code asks `instanceof ArrayBuffer`. Everything that depends on the call (clock, randomness,
+ * environment, host calls, console) comes from the `RealmHost`.
+ *
+ * This file never talks to the engine.
+ */
+
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+import { isNativeError } from "node:util/types";
+import vm from "node:vm";
+
+import { consoleMethods, type ConsoleMethods, type LogWriter } from "./console.ts";
+
+/** What kind of code runs in the realm; decides which features are refused. */
+export type RealmKind = "transaction" | "action";
+
+/** A host call that failed, as user code is to see it. */
+export interface HostCallError {
+  message: string;
+  /** JSON text of the data of a nested function's `ConvexError`. */
+  data?: string | undefined;
+}
+
+/** What a realm asks of the call that runs in it. Attached when the call starts; see `Realm.attach`. */
+export interface RealmHost {
+  /** True while modules are being evaluated. */
+  importing: boolean;
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Milliseconds since the call began. */
+  elapsed(): number;
+  randomDouble(): number;
+  randomFill(bytes: Uint8Array): void;
+  randomUuid(): string;
+  env(name: string): string | undefined;
+  log: LogWriter;
+  syscall(op: string, args: string): { ok: true; value: string } | { ok: false; error: HostCallError };
+  asyncSyscall(
+    op: string,
+    args: string,
+    resolve: (value: string) => void,
+    reject: (error: HostCallError) => void,
+  ): void;
+  jsSyscall(op: string, args: unknown): unknown;
+  /** Actions only: globals with real effects. */
+  effects?: EffectGlobals;
+  /** Called before user code touches a Web API whose promises settle outside the microtask queue. */
+  mayWait(): void;
+  /** Called when such an operation begins; the returned function is called when it ends. */
+  hold(): () => void;
+}
+
+/** Globals that only actions may use. */
+export interface EffectGlobals {
+  fetch: typeof fetch;
+  setTimeout(handler: () => void, delay?: number): number;
+  setInterval(handler: () => void, delay?: number): number;
+  clearTimeout(id?: number): void;
+  clearInterval(id?: number): void;
+}
+
+const ACTIONS_ADVICE =
+  "Please consider using an action. See https://docs.convex.dev/functions/actions for more details.";
+
+/** Node's classes that user code sees as they are. */
+const WEB_CLASSES = [
+  "AbortController", "AbortSignal", "Blob", "ByteLengthQueuingStrategy", "CompressionStream", "CountQueuingStrategy",
+  "Crypto", "CryptoKey", "DOMException", "DecompressionStream", "Event", "EventTarget", "File", "FormData", "Headers",
+  "ReadableByteStreamController", "ReadableStream", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest",
+  "ReadableStreamDefaultController", "ReadableStreamDefaultReader", "Request", "Response", "SubtleCrypto",
+  "TextDecoder", "TextDecoderStream", "TextEncoder", "TextEncoderStream", "TransformStream",
+  "TransformStreamDefaultController", "URL", "URLSearchParams", "WritableStream", "WritableStreamDefaultController",
+  "WritableStreamDefaultWriter", "Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure",
+] as const;
+
+/** Binary types, shared with the Web API. */
+const BINARY_CLASSES = [
+  "ArrayBuffer", "SharedArrayBuffer", "DataView", "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array",
+  "Uint16Array", "Int32Array", "Uint32Array", "Float32Array", "Float64Array", "BigInt64Array", "BigUint64Array",
+] as const;
+
+/** Web APIs whose promises are settled by the event loop rather than by microtasks. */
+const WAITING_CLASSES = new Set<string>(["Blob", "File", "Request", "Response", "FormData", "CompressionStream", "DecompressionStream"]);
+
+/** What the installer inside the context receives. */
+interface Outside {
+  host(): RealmHost;
+  isNativeError(value: unknown): boolean;
+  OuterError: ErrorConstructor;
+  refuse(feature: string): never;
+  isAction: boolean;
+  console: ConsoleMethods;
+  classes: Record<string, unknown>;
+  mayWait: string[];
+  subtle: typeof globalThis.crypto.subtle;
+  outerPerformance: typeof globalThis.performance;
+}
+
+/** One context. It serves one call and is then left to the garbage collector. */
+export class Realm {
+  readonly context: vm.Context;
+  #host: RealmHost | undefined;
+
+  constructor(kind: RealmKind) {
+    this.context = vm.createContext(Object.create(null) as object, {
+      name: "freshet",
+      codeGeneration: { strings: false, wasm: true },
+    });
+    const classes: Record<string, unknown> = { AsyncLocalStorage, AsyncResource };
+    const outerGlobals = globalThis as unknown as Record<string, unknown>;
+    for (const name of [...WEB_CLASSES, ...BINARY_CLASSES, "atob", "btoa", "structuredClone"]) {
+      if (outerGlobals[name] !== undefined) {
+        classes[name] = outerGlobals[name];
+      }
+    }
+    const outside: Outside = {
+      host: () => this.#current(),
+      isNativeError,
+      OuterError: Error,
+      refuse: (feature) => {
+        throw new Error(
+          this.#current().importing
+            ? `${feature} unsupported at import time`
+            : `Can't use ${feature} in queries and mutations. ${ACTIONS_ADVICE}`,
+        );
+      },
+      isAction: kind === "action",
+      console: consoleMethods(
+        (level, messages, truncated) => { this.#current().log(level, messages, truncated); },
+        () => this.#current().now(),
+      ),
+      classes,
+      mayWait: [...WAITING_CLASSES],
+      subtle: globalThis.crypto.subtle,
+      outerPerformance: globalThis.performance,
+    };
+    const installer = INSTALL_SCRIPT.runInContext(this.context) as (outside: Outside) => void;
+    installer(outside);
+  }
+
+  /** Binds the realm to the one call that it serves. */
+  attach(host: RealmHost): void {
+    this.#host = host;
+  }
+
+  /** An error object of the realm's own class `name`. */
+  error(name: "Error" | "TypeError", message: string): Error {
+    const constructor = vm.runInContext(name, this.context) as new (message: string) => Error;
+    return new constructor(message);
+  }
+
+  #current(): RealmHost {
+    if (this.#host === undefined) {
+      throw new Error("no function is running");
+    }
+    return this.#host;
+  }
+}
+
+/**
+ * Runs inside the context, so that functions, promises, errors and dates that user code meets belong to it. It is
+ * turned to text and compiled there: it must not refer to anything outside its own body.
+ */
+function install(outside: Outside): void {
+  const realm = globalThis as unknown as Record<string, unknown>;
+  const define = (name: string, value: unknown): void => {
+    Object.defineProperty(realm, name, { value, writable: true, configurable: true, enumerable: false });
+  };
+  const host = (): RealmHost => outside.host();
+
+  // Node's exceptions come from another realm; `instanceof Error` has to hold for them all the same.
+  const hasInstance = Function.prototype[Symbol.hasInstance];
+  const errorNames = ["Error", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError"];
+  for (const name of errorNames) {
+    const constructor = realm[name] as ErrorConstructor;
+    Object.defineProperty(constructor, Symbol.hasInstance, {
+      value(this: unknown, candidate: unknown): boolean {
+        if (hasInstance.call(this as ErrorConstructor, candidate)) {
+          return true;
+        }
+        if (this !== constructor || typeof candidate !== "object" || candidate === null) {
+          return false;
+        }
+        if (!outside.isNativeError(candidate) && !(candidate instanceof outside.OuterError)) {
+          return false;
+        }
+        return name === "Error" || (candidate as Error).name === name;
+      },
+    });
+  }
+
+  const toError = (error: HostCallError): Error => {
+    const made: Error & { data?: unknown } = new Error(error.message);
+    if (error.data !== undefined) {
+      made.data = JSON.parse(error.data);
+    }
+    return made;
+  };
+  define("Convex", {
+    syscall(op: unknown, args: unknown): string {
+      const reply = host().syscall(String(op), String(args));
+      if (!reply.ok) {
+        throw toError(reply.error);
+      }
+      return reply.value;
+    },
+    asyncSyscall(op: unknown, args: unknown): Promise<string> {
+      return new Promise((resolve, reject) => {
+        host().asyncSyscall(String(op), String(args), resolve, (error) => { reject(toError(error)); });
+      });
+    },
+    jsSyscall(op: unknown, args: unknown): unknown {
+      return host().jsSyscall(String(op), args);
+    },
+  });
+
+  // The clock. `Date` stays a real constructor for every explicit time.
+  const RealDate = Date;
+  const dateNow = (): number => host().now();
+  const FixedDate = new Proxy(RealDate, {
+    construct(target, args: unknown[], newTarget: new () => unknown): object {
+      return Reflect.construct(target, args.length === 0 ? [dateNow()] : args, newTarget) as object;
+    },
+    apply(): string {
+      return new RealDate(dateNow()).toString();
+    },
+    get(target, property): unknown {
+      return property === "now" ? dateNow : Reflect.get(target, property);
+    },
+  });
+  RealDate.prototype.constructor = FixedDate;
+  define("Date", FixedDate);
+
+  Object.defineProperty(Math, "random", {
+    value: function random(): number {
+      return host().randomDouble();
+    },
+    writable: true,
+    configurable: true,
+  });
+
+  for (const [name, value] of Object.entries(outside.classes)) {
+    if (outside.mayWait.includes(name)) {
+      Object.defineProperty(realm, name, {
+        get(): unknown {
+          host().mayWait();
+          return value;
+        },
+        set(replacement: unknown): void {
+          define(name, replacement);
+        },
+        configurable: true,
+        enumerable: false,
+      });
+    } else {
+      define(name, value);
+    }
+  }
+
+  const quota = 65_536;
+  const subtle = outside.subtle;
+  const refusedInTransactions = ["generateKey"];
+  const subtleFacade: Record<string, unknown> = {};
+  const subtleMethods = [
+    "decrypt", "deriveBits", "deriveKey", "digest", "encrypt", "exportKey", "generateKey", "importKey", "sign",
+    "unwrapKey", "verify", "wrapKey",
+  ] as const;
+  for (const name of subtleMethods) {
+    const method = Reflect.get(subtle, name) as (...args: unknown[]) => Promise<unknown>;
+    Object.defineProperty(subtleFacade, name, {
+      value: async (...args: unknown[]): Promise<unknown> => {
+        if (!outside.isAction && refusedInTransactions.includes(name)) {
+          outside.refuse("cryptographic randomness");
+        }
+        const release = host().hold();
+        try {
+          return await method.apply(subtle, args);
+        } finally {
+          release();
+        }
+      },
+      enumerable: true,
+    });
+  }
+  define("crypto", {
+    subtle: subtleFacade,
+    getRandomValues<T extends ArrayBufferView>(array: T): T {
+      if (array.byteLength > quota) {
+        const QuotaError = outside.classes.DOMException as new (message: string, name: string) => Error;
+        throw new QuotaError(
+          `The ArrayBufferView's byte length (${array.byteLength}) exceeds the number of bytes of entropy available via this API (${quota})`,
+          "QuotaExceededError",
+        );
+      }
+      host().randomFill(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+      return array;
+    },
+    randomUUID(): string {
+      return host().randomUuid();
+    },
+  });
+
+  if (outside.isAction) {
+    define("performance", outside.outerPerformance);
+    const effects = (): EffectGlobals => {
+      const found = host().effects;
+      return found === undefined || host().importing ? outside.refuse("I/O") : found;
+    };
+    define("fetch", async function fetch(...args: Parameters<typeof globalThis.fetch>): Promise<Response> {
+      if (host().importing) {
+        outside.refuse("fetch()");
+      }
+      return await effects().fetch(...args);
+    });
+    type Handler = (...args: unknown[]) => void;
+    define("setTimeout", (handler: Handler, delay?: number, ...args: unknown[]) => {
+      if (host().importing) {
+        outside.refuse("setTimeout");
+      }
+      return effects().setTimeout(() => { handler(...args); }, delay);
+    });
+    define("setInterval", (handler: Handler, delay?: number, ...args: unknown[]) => {
+      if (host().importing) {
+        outside.refuse("setInterval");
+      }
+      return effects().setInterval(() => { handler(...args); }, delay);
+    });
+    define("clearTimeout", (id?: number) => {
+      effects().clearTimeout(id);
+    });
+    define("clearInterval", (id?: number) => {
+      effects().clearInterval(id);
+    });
+  } else {
+    define("performance", {
+      now: () => host().elapsed(),
+      timeOrigin: 0,
+      mark: () => undefined,
+      measure: () => undefined,
+    });
+    define("fetch", () => outside.refuse("fetch()"));
+    define("setTimeout", () => outside.refuse("setTimeout"));
+    define("setInterval", () => outside.refuse("setInterval"));
+    define("clearTimeout", () => undefined);
+    define("clearInterval", () => undefined);
+  }
+  define("queueMicrotask", (callback: () => void) => {
+    void Promise.resolve().then(callback);
+  });
+
+  const environment = new Proxy(Object.create(null) as Record<string, string>, {
+    get(_target, name): string | undefined {
+      return typeof name === "string" ? host().env(name) : undefined;
+    },
+    has(_target, name): boolean {
+      return typeof name === "string" && host().env(name) !== undefined;
+    },
+    set(): boolean {
+      throw new TypeError("process.env is read-only in functions; set variables with `npx convex env set`");
+    },
+    deleteProperty(): boolean {
+      throw new TypeError("process.env is read-only in functions; remove variables with `npx convex env remove`");
+    },
+  });
+  define("process", Object.freeze({ env: environment }));
+  define("self", realm);
+
+  const consoleObject: Record<string | symbol, unknown> = {};
+  for (const [name, method] of Object.entries(outside.console)) {
+    consoleObject[name] = (...values: unknown[]): void => {
+      method(...values);
+    };
+  }
+  Object.defineProperty(consoleObject, Symbol.toStringTag, { value: "console" });
+  define("console", consoleObject);
+}
+
+const INSTALL_SCRIPT = new vm.Script(`"use strict";(${install.toString()})`, { filename: "freshet/runtime/realm.js" });

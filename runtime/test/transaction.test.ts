@@ -1,0 +1,221 @@
+import { describe, expect, it } from "vitest";
+
+import type { Addon, HostCallReply, Invocation } from "../src/addon.ts";
+import { CodeCache } from "../src/modules.ts";
+import type { Outcome } from "../src/outcome.ts";
+import { RealmStock, TransactionRun } from "../src/transaction.ts";
+
+/** An engine in miniature: modules from a table, host calls from a function. */
+function fakeAddon(
+  modules: Record<string, string>,
+  syscall: (op: string, args: string) => HostCallReply,
+  calls: string[] = [],
+): Addon {
+  const refuse = (): never => {
+    throw new Error("not part of this test");
+  };
+  return {
+    startEngine: refuse,
+    stopEngine: refuse,
+    laneExited: refuse,
+    laneNext: refuse,
+    laneModule: (_lane, path) => modules[path] ?? null,
+    laneSyscall: (_lane, op, args) => {
+      calls.push(op);
+      return syscall(op, args);
+    },
+    laneSyncSyscall: (_lane, op, args) => {
+      calls.push(op);
+      return syscall(op, args);
+    },
+    laneBeginNested: (_lane, args) => {
+      calls.push("begin");
+      const { name } = JSON.parse(args) as { name: string };
+      return { invocation: invocation(name) };
+    },
+    laneEndNested: (_lane, ok, payload) => {
+      calls.push("end");
+      return ok ? reply(payload) : { ok: false, text: (JSON.parse(payload) as { message: string }).message, catchable: true };
+    },
+    laneLog: (_lane, level, messages) => {
+      calls.push(`${level} ${messages.join(" ")}`);
+    },
+    laneEnv: (_lane, name) => (name === "SET" ? reply("value") : null),
+    laneObservedTime: () => undefined,
+    laneFinish: refuse,
+  };
+}
+
+function reply(text: string): HostCallReply {
+  return { ok: true, text, catchable: true };
+}
+
+function invocation(exportName: string, seed = "01"): Invocation {
+  return {
+    kind: "query",
+    modulePath: "m.js",
+    exportName,
+    argsJson: "[{}]",
+    seed: seed.repeat(32),
+    nowMs: 1_700_000_000_000,
+    codeVersion: "1",
+    importSeed: "02".repeat(32),
+    importTimeMs: 1_600_000_000_000,
+  };
+}
+
+/** A module whose exports are queries with the given bodies; `Convex` is called directly. */
+function queries(bodies: Record<string, string>): string {
+  return Object.entries(bodies)
+    .map(([name, body]) => `export const ${name} = { invokeQuery: async (args) => JSON.stringify(await (async () => { ${body} })() ?? null) };`)
+    .join("\n");
+}
+
+async function run(modules: Record<string, string>, exportName: string, calls: string[] = [], syscall = reply): Promise<Outcome | undefined> {
+  const addon = fakeAddon(modules, (op, args) => syscall(`${op}${args}`), calls);
+  const transaction = new TransactionRun(0, addon, new RealmStock(), new CodeCache());
+  transaction.start(invocation(exportName));
+  for (let turn = 0; turn < 50 || transaction.held > 0; turn += 1) {
+    if (transaction.outcome !== undefined) {
+      break;
+    }
+    await new Promise(setImmediate);
+  }
+  return transaction.outcome;
+}
+
+function value(outcome: Outcome | undefined): unknown {
+  if (outcome?.ok !== true) {
+    throw new Error(`no result: ${JSON.stringify(outcome)}`);
+  }
+  return JSON.parse(outcome.value) as unknown;
+}
+
+function message(outcome: Outcome | undefined): string {
+  if (outcome?.ok !== false) {
+    throw new Error(`no error: ${JSON.stringify(outcome)}`);
+  }
+  return outcome.error.message;
+}
+
+describe("a function in a lane", () => {
+  it("returns what its wrapper returns", async () => {
+    expect(value(await run({ "m.js": queries({ f: "return { a: 1 };" }) }, "f"))).toEqual({ a: 1 });
+  });
+
+  it("sees a frozen clock and seeded randomness", async () => {
+    const source = queries({ f: "return [Date.now(), new Date().getTime(), new Date(5).getTime(), Math.random(), crypto.randomUUID()];" });
+    const first = value(await run({ "m.js": source }, "f"));
+    const second = value(await run({ "m.js": source }, "f"));
+    expect(first).toEqual(second);
+    expect((first as unknown[]).slice(0, 3)).toEqual([1_700_000_000_000, 1_700_000_000_000, 5]);
+  });
+
+  it("imports relative modules, cycles included", async () => {
+    const modules = {
+      "m.js": `import { other } from "./_deps/a.js"; export const name = "m"; ${queries({ f: "return other();" })}`,
+      "_deps/a.js": `import { name } from "../m.js"; export const other = () => "a of " + name;`,
+    };
+    expect(value(await run(modules, "f"))).toBe("a of m");
+  });
+
+  it("refuses what belongs into actions", async () => {
+    for (const [code, feature] of [["fetch('http://x')", "fetch()"], ["setTimeout(() => {}, 1)", "setTimeout"]]) {
+      const outcome = await run({ "m.js": queries({ f: `${code ?? ""};` }) }, "f");
+      expect(message(outcome)).toContain(`Can't use ${feature ?? ""} in queries and mutations.`);
+    }
+    expect(message(await run({ "m.js": queries({ f: "await import('./x.js');" }) }, "f"))).toBe(
+      "Uncaught TypeError: dynamic module import unsupported",
+    );
+  });
+
+  it("turns failed host calls into its own errors", async () => {
+    const source = queries({
+      f: "try { await Convex.asyncSyscall('1.0/get', '{}'); } catch (e) { return [e instanceof Error, e.message, e.data]; }",
+    });
+    const failing = (): HostCallReply => ({ ok: false, text: "nope", data: '{"a":1}', catchable: true });
+    expect(value(await run({ "m.js": source }, "f", [], failing))).toEqual([true, "nope", { a: 1 }]);
+  });
+
+  it("ends at once on a failure that it must not see", async () => {
+    const source = queries({ f: "try { await Convex.asyncSyscall('1.0/get', '{}'); } catch { return 'seen'; } return 'on';" });
+    const failing = (): HostCallReply => ({ ok: false, text: "conflict", catchable: false });
+    expect(message(await run({ "m.js": source }, "f", [], failing))).toBe("conflict");
+  });
+
+  it("waits for a nested call before its own later host calls", async () => {
+    const calls: string[] = [];
+    const source = queries({
+      f: "return await Promise.all([Convex.asyncSyscall('1.0/runUdf', JSON.stringify({name: 'g'})), Convex.asyncSyscall('1.0/get', '1')]);",
+      g: "await Convex.asyncSyscall('1.0/get', '2'); await null; await Convex.asyncSyscall('1.0/get', '3'); return 'nested';",
+    });
+    expect(value(await run({ "m.js": source }, "f", calls))).toEqual(['"nested"', "1.0/get1"]);
+    expect(calls).toEqual(["begin", "1.0/get", "1.0/get", "end", "1.0/get"]);
+  });
+
+  it("reads only the environment that is set", async () => {
+    expect(value(await run({ "m.js": queries({ f: "return [process.env.SET, typeof process.env.UNSET];" }) }, "f"))).toEqual([
+      "value",
+      "undefined",
+    ]);
+  });
+
+  it("cannot turn strings into code", async () => {
+    for (const code of ["eval('1')", "new Function('return 1')", "(async () => {}).constructor('return 1')"]) {
+      expect(message(await run({ "m.js": queries({ f: `return ${code};` }) }, "f"))).toContain(
+        "Code generation from strings disallowed for this context",
+      );
+    }
+  });
+
+  it("describes what it throws", async () => {
+    const cases: [string, string][] = [
+      ["throw new TypeError('bad')", "Uncaught TypeError: bad"],
+      ["throw 'text'", "Uncaught text"],
+      ["throw null", "Uncaught null"],
+      ["throw { a: 1 }", "Uncaught #<Object>"],
+      ["throw { get message() { throw 1 }, stack: '' }", "Uncaught"],
+      ["const e = new Error(''); throw e", "Uncaught Error"],
+    ];
+    for (const [code, expected] of cases) {
+      expect(message(await run({ "m.js": queries({ f: code }) }, "f"))).toBe(expected);
+    }
+  });
+
+  it("reports stack frames of its modules only", async () => {
+    const outcome = await run({ "m.js": queries({ f: "function boom() { throw new Error('x'); } boom();" }) }, "f");
+    expect(outcome?.ok === false && outcome.error.frames[0]).toMatch(/^ {4}at boom \(m\.js:1:\d+\)$/);
+    expect(outcome?.ok === false && outcome.error.frames.every((frame) => frame.includes("m.js"))).toBe(true);
+  });
+
+  it("fails with the text of the contract when something is missing", async () => {
+    expect(message(await run({}, "f"))).toBe("Couldn't find JavaScript module 'm.js'. Did you forget to run `npx convex dev`?");
+    expect(message(await run({ "m.js": "export const a = 1;" }, "f"))).toBe('Couldn\'t find "f" in module "m.js".');
+  });
+
+  it("prints through the engine", async () => {
+    const calls: string[] = [];
+    await run({ "m.js": queries({ f: "console.log('hi', { a: 1 }); console.error(2);" }) }, "f", calls);
+    expect(calls).toEqual(["LOG 'hi' {\n  a: 1\n}", "ERROR 2"]);
+  });
+
+  it("may hash, which needs the event loop", async () => {
+    const source = queries({
+      f: "const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode('a'))); return [bytes[0], bytes instanceof Uint8Array];",
+    });
+    expect(value(await run({ "m.js": source }, "f"))).toEqual([0xca, true]);
+  });
+});
+
+describe("leftovers of a call", () => {
+  it("cannot reach the engine after the call", async () => {
+    const calls: string[] = [];
+    const source = queries({
+      f: "Promise.resolve().then(async () => { for (let i = 0; i < 20; i++) await null; console.log('late'); Convex.asyncSyscall('1.0/get', '1').catch(() => {}); });",
+    });
+    const ended = await run({ "m.js": source }, "f", calls);
+    await new Promise(setImmediate);
+    expect(ended?.ok).toBe(true);
+    expect(calls).toEqual([]);
+  });
+});
