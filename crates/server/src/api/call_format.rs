@@ -1,0 +1,99 @@
+//! How a function's result is written for the caller.
+
+use freshet_functions::log::LogLine;
+use freshet_functions::{FunctionError, RequestId, client_error_text};
+use freshet_values::{Format, Value};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::edge::error::ApiError;
+
+/// The format by its name; clean JSON when none is named.
+///
+/// # Errors
+/// 400 `BadFormat`.
+pub(crate) fn parse(name: Option<&str>) -> Result<Format, ApiError> {
+    match name {
+        Some("convex_encoded_json" | "convex_json") => Ok(Format::Encoded),
+        None | Some("json" | "convex_clean_json") => Ok(Format::Clean),
+        Some("export_json") => Ok(Format::Export),
+        Some(other) => Err(ApiError::bad_request(
+            "BadFormat",
+            format!("'{other}' is not a format. Use 'json', 'convex_encoded_json' or 'export_json'."),
+        )),
+    }
+}
+
+/// The body of an answered call.
+#[derive(Serialize)]
+#[serde(tag = "status", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum CallAnswer {
+    /// The function returned.
+    Success {
+        /// What it returned.
+        value: Box<RawValue>,
+        /// Console lines.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        log_lines: Vec<String>,
+    },
+    /// The function failed.
+    Error {
+        /// Text for the developer.
+        error_message: String,
+        /// Data of a `ConvexError`; absent for any other failure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error_data: Option<Box<RawValue>>,
+        /// Console lines.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        log_lines: Vec<String>,
+    },
+}
+
+/// How one call's answer is to be written.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerStyle {
+    /// The requested format.
+    pub(crate) format: Format,
+    /// Whether the client learns nothing but the request id of failures.
+    pub(crate) redact: bool,
+}
+
+impl AnswerStyle {
+    /// Writes an answer.
+    ///
+    /// # Errors
+    /// 500 when the result is not encoded JSON, which would be a bug.
+    pub(crate) fn answer(
+        self,
+        request_id: RequestId,
+        result: Result<String, FunctionError>,
+        log_lines: &[LogLine],
+    ) -> Result<CallAnswer, ApiError> {
+        let log_lines = if self.redact {
+            Vec::new()
+        } else {
+            log_lines.iter().map(LogLine::to_client_text).collect()
+        };
+        match result {
+            Ok(encoded) => Ok(CallAnswer::Success { value: self.reformat(encoded)?, log_lines }),
+            Err(FunctionError { message, data }) => Ok(CallAnswer::Error {
+                error_message: client_error_text(request_id, &message, self.redact),
+                error_data: data.map(|data| self.reformat(data)).transpose()?,
+                log_lines,
+            }),
+        }
+    }
+
+    fn reformat(self, encoded: String) -> Result<Box<RawValue>, ApiError> {
+        let text = match self.format {
+            Format::Encoded => encoded,
+            other => Value::decode(&encoded).map_err(|error| broken_result(&error))?.to_format(other),
+        };
+        RawValue::from_string(text).map_err(|error| broken_result(&error))
+    }
+}
+
+fn broken_result(error: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!(%error, "a function result is not encoded JSON");
+    ApiError::internal()
+}

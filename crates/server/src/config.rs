@@ -1,0 +1,97 @@
+//! What the operator decides about the server.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use freshet_instance::InstanceName;
+
+/// Where to listen, how the world reaches us, and the limits of the edge.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where the API listens. HTTP actions are served here too, below `/http`.
+    pub api_addr: SocketAddr,
+    /// Where HTTP actions are served at the root; `None` to serve everything from one port.
+    pub site_addr: Option<SocketAddr>,
+    /// External URL of the API, without a trailing slash.
+    pub api_origin: String,
+    /// External URL of HTTP actions, without a trailing slash.
+    pub site_origin: String,
+    /// Name of the instance, as in its admin keys.
+    pub instance_name: InstanceName,
+    /// Whether clients see only the request id of errors, and no console lines.
+    pub redact: bool,
+    /// Bounds of the edge.
+    pub limits: EdgeLimits,
+}
+
+/// Bounds of everything that a client can make the server hold.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeLimits {
+    /// TCP connections of both listeners; further ones wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// HTTP requests that are worked on at once; WebSockets do not count.
+    pub requests_max: usize,
+    /// How long a request may wait for its turn.
+    pub request_queue_time_max: Duration,
+    /// How long a request may take; 408 afterwards. HTTP actions have a limit of their own.
+    pub request_time_max: Duration,
+    /// Push bodies (up to 200 MB each) held at once.
+    pub pushes_max: usize,
+    /// Query results kept for sharing between WebSockets.
+    pub query_cache_bytes_max: usize,
+    /// How long open requests may go on after shutdown began.
+    pub drain_time_max: Duration,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            requests_max: 1_024,
+            request_queue_time_max: Duration::from_secs(5),
+            request_time_max: Duration::from_secs(300),
+            pushes_max: 2,
+            query_cache_bytes_max: 100 << 20,
+            drain_time_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A configuration that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} must start with http:// or https:// and have no trailing slash, but it is '{value}'")]
+pub struct OriginError {
+    name: &'static str,
+    value: String,
+}
+
+impl ServerConfig {
+    /// # Errors
+    /// [`OriginError`] for an origin that clients could not use.
+    pub(crate) fn check(&self) -> Result<(), OriginError> {
+        check_origin("the API origin", &self.api_origin)?;
+        check_origin("the site origin", &self.site_origin)
+    }
+}
+
+fn check_origin(name: &'static str, value: &str) -> Result<(), OriginError> {
+    let after_scheme = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
+    match after_scheme {
+        Some(rest) if !rest.is_empty() && !rest.ends_with('/') => Ok(()),
+        _ => Err(OriginError { name, value: value.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_need_a_scheme_and_no_trailing_slash() {
+        assert!(check_origin("x", "http://127.0.0.1:3210").is_ok());
+        assert!(check_origin("x", "https://a.example/http").is_ok());
+        for bad in ["", "127.0.0.1:3210", "http://", "https://a.example/", "ws://a"] {
+            assert!(check_origin("x", bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Rules that hold for every request, whatever it asks for: errors, bodies, credentials, origins.
+
+pub(crate) mod admission;
+pub(crate) mod body;
+pub(crate) mod client_version;
+pub(crate) mod cors;
+pub(crate) mod credentials;
+pub(crate) mod error;
+pub(crate) mod query_args;
+pub(crate) mod request_ids;

@@ -1,0 +1,45 @@
+//! What every handler can reach.
+
+use std::net::SocketAddr;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::ServerConfig;
+use crate::edge::admission::Admission;
+use crate::services::Services;
+use crate::sync::QueryCache;
+
+/// Shared by all requests of a running server.
+pub(crate) struct State {
+    /// The operator's decisions.
+    pub(crate) config: ServerConfig,
+    /// The floors below.
+    pub(crate) services: Services,
+    /// Set when shutdown begins; long polls and WebSockets end then.
+    pub(crate) stopping: CancellationToken,
+    /// Tasks that shutdown waits for.
+    pub(crate) tasks: TaskTracker,
+    /// Results of queries, shared by all WebSockets.
+    pub(crate) query_cache: QueryCache,
+    /// Bounds the memory that push bodies take.
+    pub(crate) pushes: Admission,
+}
+
+/// The other end of the connection, kept in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) SocketAddr);
+
+impl State {
+    /// The state of a new server.
+    pub(crate) fn new(
+        config: ServerConfig,
+        services: Services,
+        stopping: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
+        let pushes = Admission::new(config.limits.pushes_max, config.limits.request_time_max);
+        let query_cache = QueryCache::new(config.limits.query_cache_bytes_max);
+        Self { config, services, stopping, tasks, query_cache, pushes }
+    }
+}

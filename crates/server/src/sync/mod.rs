@@ -1,0 +1,59 @@
+//! WebSockets: the driver around the sync crate's state machine.
+//!
+//! The state machine decides what happens and in which order; everything here carries it out: frames, timers,
+//! function calls, subscriptions. Nothing here knows what a frame says.
+
+mod compute;
+mod connection;
+mod identity;
+mod interest;
+mod outbox;
+mod query_cache;
+mod requests;
+mod upgrade;
+
+use std::sync::Arc;
+
+pub(crate) use query_cache::QueryCache;
+
+use axum::body::Body;
+use axum::extract::{Path, State as Shared};
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use freshet_sync::ClientVersion;
+
+use crate::edge::client_version;
+use crate::edge::error::ApiError;
+use crate::state::{ClientAddress, State};
+
+/// `GET /api/sync`: clients that name themselves in a header.
+pub(crate) async fn open_by_header(
+    Shared(state): Shared<Arc<State>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    open(state, None, request)
+}
+
+/// `GET /api/{version}/sync`: browsers, which cannot set headers. A segment that is no version is an unknown one.
+pub(crate) async fn open_by_path(
+    Shared(state): Shared<Arc<State>>,
+    Path(version): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    open(state, Some(&version), request)
+}
+
+fn open(state: Arc<State>, segment: Option<&str>, request: Request<Body>) -> Result<Response, ApiError> {
+    let header = request.headers().get(client_version::HEADER).and_then(|value| value.to_str().ok());
+    let client = ClientVersion::from_request(segment, header);
+    client_version::check_supported(&client)?;
+    let address = request.extensions().get::<ClientAddress>().map(|address| address.0.ip().to_string());
+    let metadata = requests::metadata(&request, address);
+    let (response, socket) = upgrade::Handshake::check(request)?.accept();
+    state.tasks.clone().spawn(async move {
+        if let Some(socket) = socket.await {
+            connection::run(state, client, metadata, socket).await;
+        }
+    });
+    Ok(response.into_response())
+}
