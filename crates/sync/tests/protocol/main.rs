@@ -1,0 +1,6 @@
+//! The protocol as a client sees it: scripted conversations, rules of a connection, hostile input, and random histories
+//! checked against a model.
+
+mod conversations;
+
+mod support;
