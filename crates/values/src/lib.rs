@@ -25,6 +25,8 @@ pub mod limits;
 pub mod name;
 pub mod order;
 pub mod path_component;
+#[cfg(test)]
+mod samples;
 pub mod timestamp;
 pub mod validator;
 pub mod value;

@@ -94,50 +94,8 @@ impl Hash for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The documented ascending sample.
-    pub(crate) fn ascending() -> Vec<Option<Value>> {
-        let float = Value::Float64;
-        let text = |text: &str| Value::from(text);
-        let values = vec![
-            Value::Null,
-            Value::Int64(-5),
-            Value::Int64(0),
-            Value::Int64(7),
-            float(f64::NEG_INFINITY),
-            float(-1.5),
-            float(-0.0),
-            float(0.0),
-            float(1e-300),
-            float(2.0),
-            float(f64::INFINITY),
-            float(f64::NAN),
-            Value::Boolean(false),
-            Value::Boolean(true),
-            text(""),
-            text("A"),
-            text("Z"),
-            text("a"),
-            text("aa"),
-            text("b"),
-            text("é"),
-            text("\u{FFFD}"),
-            text("😀"),
-            Value::Bytes(vec![]),
-            Value::Bytes(vec![1]),
-            Value::Array(vec![]),
-            Value::Array(vec![Value::Null]),
-            Value::Array(vec![Value::Null, Value::Null]),
-            Value::Array(vec![float(1.0)]),
-            Value::Array(vec![float(1.0), float(2.0)]),
-            Value::Object(Default::default()),
-            Value::object([("a", float(1.0))]),
-            Value::object([("a", float(1.0)), ("b", float(0.0))]),
-            Value::object([("a", float(2.0))]),
-            Value::object([("b", float(0.0))]),
-        ];
-        std::iter::once(None).chain(values.into_iter().map(Some)).collect()
-    }
+    use crate::samples::{any_value, ascending};
+    use proptest::prelude::*;
 
     #[test]
     fn the_documented_sample_ascends() {
@@ -162,5 +120,27 @@ mod tests {
         assert_eq!(Value::CommitTs, Value::Int64(i64::MAX));
         assert!(Value::CommitTs > Value::Int64(i64::MAX - 1));
         assert!(Value::CommitTs < Value::Float64(f64::NEG_INFINITY));
+    }
+
+    fn hash(value: &Value) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn equality_and_hashes_agree_with_the_order(a in any_value(), b in any_value()) {
+            prop_assert_eq!(a == b, a.cmp(&b) == Ordering::Equal);
+            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+            if a == b {
+                prop_assert_eq!(hash(&a), hash(&b));
+            }
+        }
+    }
+
+    #[test]
+    fn the_placeholder_hashes_as_what_it_equals() {
+        assert_eq!(hash(&Value::CommitTs), hash(&Value::Int64(i64::MAX)));
     }
 }

@@ -105,3 +105,90 @@ pub fn key_after(key: &[u8]) -> Vec<u8> {
     after.push(0);
     after
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn any_key() -> impl Strategy<Value = Vec<u8>> {
+        vec(prop_oneof![Just(0u8), Just(1), Just(0xfe), Just(0xff)], 0..4)
+    }
+
+    fn any_interval() -> impl Strategy<Value = KeyInterval> {
+        (any_key(), prop::option::of(any_key())).prop_map(|(start, end)| KeyInterval { start, end })
+    }
+
+    #[test]
+    fn the_successor_of_a_prefix_skips_trailing_ff() {
+        assert_eq!(successor_of_prefix(&[1, 2]), Some(vec![1, 3]));
+        assert_eq!(successor_of_prefix(&[1, 0xff, 0xff]), Some(vec![2]));
+        assert_eq!(successor_of_prefix(&[0xff]), None);
+        assert_eq!(successor_of_prefix(&[]), None);
+    }
+
+    #[test]
+    fn all_empty_and_point_are_what_they_say() {
+        assert!(KeyInterval::all().contains(&[]) && KeyInterval::all().contains(&[0xff, 0xff]));
+        assert!(KeyInterval::empty().is_empty());
+        assert!(!KeyInterval::all().is_empty());
+        assert!(KeyInterval::point(&[1]).contains(&[1]));
+        assert!(!KeyInterval::point(&[1]).contains(&[1, 0]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_prefix_interval_holds_exactly_the_keys_with_the_prefix(prefix in any_key(), key in any_key()) {
+            prop_assert_eq!(KeyInterval::prefix(&prefix).contains(&key), key.starts_with(&prefix));
+        }
+
+        #[test]
+        fn a_point_holds_exactly_its_key(point in any_key(), key in any_key()) {
+            prop_assert_eq!(KeyInterval::point(&point).contains(&key), key == point);
+        }
+
+        #[test]
+        fn an_empty_interval_holds_nothing(interval in any_interval(), key in any_key()) {
+            if interval.is_empty() {
+                prop_assert!(!interval.contains(&key));
+            } else {
+                prop_assert!(interval.contains(&interval.start));
+            }
+        }
+
+        #[test]
+        fn an_intersection_holds_what_both_hold(a in any_interval(), b in any_interval(), key in any_key()) {
+            let both = a.contains(&key) && b.contains(&key);
+            prop_assert_eq!(a.intersect(&b).contains(&key), both);
+            if both {
+                prop_assert!(a.overlaps(&b) && b.overlaps(&a));
+            }
+        }
+
+        #[test]
+        fn a_union_holds_what_either_holds(a in any_interval(), b in any_interval(), key in any_key()) {
+            match a.union(&b) {
+                Some(union) => prop_assert_eq!(union.contains(&key), a.contains(&key) || b.contains(&key)),
+                None => prop_assert!(!a.overlaps(&b)),
+            }
+        }
+
+        #[test]
+        fn overlapping_intervals_have_a_union(a in any_interval(), b in any_interval()) {
+            if a.overlaps(&b) {
+                prop_assert!(a.union(&b).is_some());
+            }
+        }
+
+        #[test]
+        fn containment_is_containment_of_every_key(a in any_interval(), b in any_interval(), key in any_key()) {
+            if a.contains_interval(&b) && b.contains(&key) {
+                prop_assert!(a.contains(&key));
+            }
+            if !a.contains_interval(&b) {
+                prop_assert!(a.intersect(&b) != b);
+            }
+        }
+    }
+}

@@ -57,3 +57,47 @@ pub fn single_object_argument(arguments: &[Value]) -> Result<&Object, ArgumentCo
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn args_are_an_object_or_any() {
+        assert!(parse_args_validator(r#"{"type":"any"}"#).is_ok());
+        assert!(parse_args_validator(r#"{"type":"object","value":{}}"#).is_ok());
+        for json in [r#"{"type":"string"}"#, r#"{"type":"union","value":[]}"#] {
+            let error = parse_args_validator(json).unwrap_err();
+            assert_eq!(error.to_string(), "Args validator must be an object or any");
+        }
+        assert!(parse_args_validator("null").is_err());
+    }
+
+    #[test]
+    fn a_null_returns_validator_checks_nothing() {
+        assert_eq!(parse_returns_validator("null"), Ok(None));
+        assert_eq!(parse_returns_validator(r#"{"type":"null"}"#), Ok(Some(Validator::Null)));
+        assert!(parse_returns_validator("x").is_err());
+        assert!(parse_returns_validator("[]").is_err());
+    }
+
+    #[test]
+    fn functions_take_one_object() {
+        let object = Value::object([("a", Value::Float64(1.0))]);
+        assert_eq!(single_object_argument(std::slice::from_ref(&object)), Ok(object.as_object().unwrap()));
+        let message = |arguments: &[Value]| single_object_argument(arguments).unwrap_err().to_string();
+        assert_eq!(
+            message(&[Value::Float64(1.0), object]),
+            "Expected to receive a single object as the function's argument. Instead received 2 arguments: [1.0, \
+             {a: 1.0}]"
+        );
+        assert_eq!(
+            message(&[]),
+            "Expected to receive a single object as the function's argument. Instead received 0 arguments: []"
+        );
+        assert_eq!(
+            message(&[Value::from("x")]),
+            "Expected to receive an object as the function's argument. Instead received: \"x\""
+        );
+    }
+}

@@ -142,3 +142,124 @@ impl<'de> Deserialize<'de> for Validator {
         Validator::from_json(&Json::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(json: &str) -> ValidatorError {
+        Validator::parse(json).unwrap_err()
+    }
+
+    #[test]
+    fn exported_validators_print_as_their_source() {
+        let cases = [
+            (r#"{"type":"null"}"#, "v.null()"),
+            (r#"{"type":"number"}"#, "v.float64()"),
+            (r#"{"type":"bigint"}"#, "v.int64()"),
+            (r#"{"type":"boolean"}"#, "v.boolean()"),
+            (r#"{"type":"string"}"#, "v.string()"),
+            (r#"{"type":"bytes"}"#, "v.bytes()"),
+            (r#"{"type":"any"}"#, "v.any()"),
+            (r#"{"type":"commitTs"}"#, "v.commitTs()"),
+            (r#"{"type":"literal","value":"a\"b"}"#, r#"v.literal("a\"b")"#),
+            (r#"{"type":"literal","value":1}"#, "v.literal(1.0)"),
+            (r#"{"type":"literal","value":1.5}"#, "v.literal(1.5)"),
+            (r#"{"type":"literal","value":true}"#, "v.literal(true)"),
+            (r#"{"type":"literal","value":{"$integer":"AgAAAAAAAAA="}}"#, "v.literal(<bigint>)"),
+            (r#"{"type":"literal","value":{"$float":"AAAAAAAA+H8="}}"#, "v.literal(<number>)"),
+            (r#"{"type":"id","tableName":"users"}"#, r#"v.id("users")"#),
+            (r#"{"type":"array","value":{"type":"any"}}"#, "v.array(v.any())"),
+            (
+                r#"{"type":"record","keys":{"type":"string"},"values":{"fieldType":{"type":"any"},"optional":false}}"#,
+                "v.record(v.string(), v.any())",
+            ),
+            (r#"{"type":"union","value":[]}"#, "v.union()"),
+            (
+                r#"{"type":"union","value":[{"type":"string"},{"type":"null"}]}"#,
+                "v.union(v.string(), v.null())",
+            ),
+            (
+                r#"{"type":"object","value":{
+                    "b":{"fieldType":{"type":"number"},"optional":true},
+                    "a":{"fieldType":{"type":"string"},"optional":false}}}"#,
+                "v.object({a: v.string(), b: v.optional(v.float64())})",
+            ),
+            (r#"{"type":"object","value":{}}"#, "v.object({})"),
+        ];
+        for (json, text) in cases {
+            let validator = Validator::parse(json).unwrap();
+            assert_eq!(validator.to_string(), text);
+            assert_eq!(Validator::from_json(&validator.to_json()).unwrap(), validator);
+        }
+    }
+
+    #[test]
+    fn records_have_string_keys_and_required_values() {
+        let record = |keys: &str, optional: bool| {
+            let json = format!(
+                r#"{{"type":"record","keys":{keys},"values":{{"fieldType":{{"type":"any"}},"optional":{optional}}}}}"#
+            );
+            Validator::parse(&json)
+        };
+        assert!(record(r#"{"type":"string"}"#, false).is_ok());
+        assert!(record(r#"{"type":"id","tableName":"t"}"#, false).is_ok());
+        assert!(
+            record(r#"{"type":"union","value":[{"type":"string"},{"type":"id","tableName":"t"}]}"#, false)
+                .is_ok()
+        );
+        let message = |keys, optional| record(keys, optional).unwrap_err().to_string();
+        assert_eq!(message(r#"{"type":"number"}"#, false), "Records can only have string keys.");
+        assert_eq!(message(r#"{"type":"any"}"#, false), "Records can only have string keys.");
+        let literal = r#"{"type":"literal","value":"x"}"#;
+        assert_eq!(message(literal, false), "Records cannot have string literal keys");
+        let union = format!(r#"{{"type":"union","value":[{{"type":"string"}},{literal}]}}"#);
+        assert_eq!(message(&union, false), "Records cannot have string literal keys");
+        assert_eq!(message(r#"{"type":"string"}"#, true), "Records cannot have optional values");
+        assert_eq!(record(literal, false).unwrap_err().code(), Some("InvalidRecordType"));
+    }
+
+    #[test]
+    fn other_json_is_no_validator() {
+        assert!(matches!(error("{"), ValidatorError::Syntax(_)));
+        for json in [
+            "null",
+            "[]",
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"array"}"#,
+            r#"{"type":"object","value":[]}"#,
+            r#"{"type":"object","value":{"a":{"type":"any"}}}"#,
+            r#"{"type":"object","value":{"a":{"fieldType":{"type":"any"},"optional":1}}}"#,
+            r#"{"type":"union","value":{}}"#,
+            r#"{"type":"id"}"#,
+            r#"{"type":"literal"}"#,
+        ] {
+            assert!(matches!(error(json), ValidatorError::Shape(_)), "{json}");
+        }
+        assert_eq!(error(r#"{"type":"float64"}"#), ValidatorError::UnknownType("float64".to_owned()));
+        for value in ["null", "[]", "{}", r#"{"$bytes":""}"#] {
+            let json = format!(r#"{{"type":"literal","value":{value}}}"#);
+            assert_eq!(error(&json), ValidatorError::Literal, "{json}");
+        }
+        assert!(matches!(
+            error(r#"{"type":"literal","value":{"$integer":"x"}}"#),
+            ValidatorError::LiteralValue(_)
+        ));
+        assert!(matches!(error(r#"{"type":"id","tableName":"a-b"}"#), ValidatorError::Name(_)));
+        assert!(matches!(
+            error(r#"{"type":"object","value":{"a-b":{"fieldType":{"type":"any"},"optional":false}}}"#),
+            ValidatorError::Name(_)
+        ));
+    }
+
+    #[test]
+    fn nesting_is_limited() {
+        let nested = |levels: usize| {
+            (1..levels).fold(json!({"type": "any"}), |inner, _| json!({"type": "array", "value": inner}))
+        };
+        assert!(Validator::from_json(&nested(64)).is_ok());
+        assert_eq!(Validator::from_json(&nested(65)), Err(ValidatorError::TooNested));
+        assert!(Validator::parse(&r#"{"type":"array","value":"#.repeat(100_000)).is_err());
+    }
+}

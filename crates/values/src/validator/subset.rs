@@ -54,9 +54,10 @@ fn covers_booleans(members: &[Validator], subset: &Validator) -> bool {
 }
 
 fn record_covers_object(record: &RecordValidator, fields: &ObjectValidator) -> bool {
-    // No field name is an id that could be proven to belong to a table, so only keys of any string will do.
-    record.keys().is_superset_of(&Validator::String)
-        && fields.values().all(|field| record.values().is_superset_of(&field.validator))
+    // No field name could be proven to be an id of a table, so only keys of any string will do.
+    fields.is_empty()
+        || record.keys().is_superset_of(&Validator::String)
+            && fields.values().all(|field| record.values().is_superset_of(&field.validator))
 }
 
 fn object_covers_object(superset: &ObjectValidator, subset: &ObjectValidator) -> bool {
@@ -67,4 +68,96 @@ fn object_covers_object(superset: &ObjectValidator, subset: &ObjectValidator) ->
         None => wide.optional,
     });
     declared_fields_fit && subset.keys().all(|name| superset.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `a ⊇ b`, with validators as the JSON of types or, for brevity, a bare type's name.
+    fn superset(a: &str, b: &str) -> bool {
+        let parse = |text: &str| {
+            let json =
+                if text.starts_with('{') { text.to_owned() } else { format!(r#"{{"type":"{text}"}}"#) };
+            Validator::parse(&json).unwrap()
+        };
+        parse(a).is_superset_of(&parse(b))
+    }
+
+    fn union(members: &[&str]) -> String {
+        format!(r#"{{"type":"union","value":[{}]}}"#, members.join(","))
+    }
+
+    fn object(fields: &[(&str, &str, bool)]) -> String {
+        let fields = fields
+            .iter()
+            .map(|(name, kind, optional)| {
+                format!(r#""{name}":{{"fieldType":{{"type":"{kind}"}},"optional":{optional}}}"#)
+            })
+            .collect::<Vec<_>>();
+        format!(r#"{{"type":"object","value":{{{}}}}}"#, fields.join(","))
+    }
+
+    #[test]
+    fn types_cover_themselves_and_any_covers_all() {
+        let types = ["any", "null", "number", "bigint", "boolean", "string", "bytes"];
+        for a in types {
+            for b in types {
+                assert_eq!(superset(a, b), a == b || a == "any", "{a} {b}");
+            }
+        }
+        assert!(superset("bigint", "commitTs") && superset("commitTs", "bigint"));
+    }
+
+    #[test]
+    fn literals_and_ids_are_narrower_than_their_types() {
+        let literal = r#"{"type":"literal","value":"x"}"#;
+        let id = r#"{"type":"id","tableName":"t"}"#;
+        assert!(superset("string", literal) && !superset(literal, "string"));
+        assert!(!superset("number", literal));
+        assert!(superset("string", id) && !superset(id, "string") && !superset(id, literal));
+        assert!(!superset(id, r#"{"type":"id","tableName":"u"}"#));
+        assert!(superset("bigint", r#"{"type":"literal","value":{"$integer":"AgAAAAAAAAA="}}"#));
+        let (yes, no) = (r#"{"type":"literal","value":true}"#, r#"{"type":"literal","value":false}"#);
+        assert!(superset(&union(&[yes, no]), "boolean"));
+        assert!(!superset(&union(&[yes]), "boolean"));
+    }
+
+    #[test]
+    fn unions_grow_by_members() {
+        let (string, null) = (r#"{"type":"string"}"#, r#"{"type":"null"}"#);
+        let both = union(&[string, null]);
+        assert!(superset(&both, "string") && superset(&both, &both) && !superset("string", &both));
+        assert!(superset(&both, &union(&[null])));
+        assert!(superset("string", &union(&[])), "no value is accepted by a union of nothing");
+        assert!(!superset(&union(&[]), "string"));
+    }
+
+    #[test]
+    fn objects_may_gain_optional_fields_and_loosen_others() {
+        let a = object(&[("a", "string", false)]);
+        let a_any = object(&[("a", "any", false)]);
+        let a_optional = object(&[("a", "string", true)]);
+        let a_and_optional_b = object(&[("a", "string", false), ("b", "string", true)]);
+        let a_and_b = object(&[("a", "string", false), ("b", "string", false)]);
+        assert!(superset(&a_any, &a) && !superset(&a, &a_any));
+        assert!(superset(&a_optional, &a) && !superset(&a, &a_optional));
+        assert!(superset(&a_and_optional_b, &a) && !superset(&a, &a_and_optional_b));
+        assert!(superset(&a_and_optional_b, &a_and_b) && !superset(&a_and_b, &a_and_optional_b));
+        assert!(!superset(&a_and_b, &a) && !superset(&a, &a_and_b));
+    }
+
+    #[test]
+    fn records_cover_objects_of_fitting_values() {
+        let record = |values: &str| {
+            format!(
+                r#"{{"type":"record","keys":{{"type":"string"}},"values":{{"fieldType":{{"type":"{values}"}},"optional":false}}}}"#
+            )
+        };
+        assert!(superset(&record("any"), &record("string")) && !superset(&record("string"), &record("any")));
+        assert!(superset(&record("string"), &object(&[("a", "string", true)])));
+        assert!(!superset(&record("string"), &object(&[("a", "number", true)])));
+        assert!(!superset(&object(&[("a", "string", true)]), &record("string")));
+        assert!(superset(&record("string"), &object(&[])));
+    }
 }
