@@ -1,0 +1,107 @@
+import { ConvexClient } from "convex/browser";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { api } from "../apps/basic/convex/_generated/api.js";
+import { TestApp } from "../src/app.ts";
+import { eventually, FreshetServer, freshetBinary, sleep } from "../src/server.ts";
+import { spawnSync } from "node:child_process";
+
+const KILLS = 20;
+const CLIENTS = 4;
+
+let server: FreshetServer;
+let app: TestApp;
+
+beforeAll(async () => {
+  server = await FreshetServer.start();
+  app = new TestApp(server, "basic");
+  await app.push();
+});
+
+afterAll(async () => {
+  app.delete();
+  await server.stop();
+});
+
+describe("an engine that is killed", () => {
+  it(
+    `${KILLS} times under write load loses nothing that was acknowledged and repeats nothing`,
+    { timeout: 180_000 },
+    async () => {
+      let writing = true;
+      const writers = Array.from({ length: CLIENTS }, async (_, index) => {
+        const client = new ConvexClient(server.url, { logger: false });
+        const session = `writer ${index}`;
+        const acknowledged: number[] = [];
+        for (let n = 0; writing; n += 1) {
+          await client.mutation(api.counters.append, { session, n });
+          acknowledged.push(n);
+        }
+        await client.close();
+        return { session, acknowledged };
+      });
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        // Differs from round to round, so that the engine dies at different moments of a commit.
+        await sleep(200 + ((kill * 137) % 400));
+        const before = server.enginePid();
+        server.killEngine();
+        await eventually("a new engine", () => {
+          try {
+            const now = server.enginePid();
+            return now === before ? undefined : now;
+          } catch {
+            return undefined;
+          }
+        });
+        await server.answering();
+      }
+      // Clients back off for up to a few seconds; all of them must come back by themselves.
+      await sleep(3_000);
+      writing = false;
+      const results = await Promise.all(writers);
+      const reader = new ConvexClient(server.url, { logger: false });
+      for (const { session, acknowledged } of results) {
+        const stored = await reader.query(api.counters.entries, { session });
+        expect(acknowledged.length, session).toBeGreaterThan(KILLS / 2);
+        expect(stored, session).toEqual(acknowledged);
+      }
+      await reader.close();
+    },
+  );
+
+  it("lets subscriptions go on by themselves", async () => {
+    const client = new ConvexClient(server.url, { logger: false });
+    let value = -1;
+    client.onUpdate(api.counters.get, { name: "survivor" }, (latest: number) => {
+      value = latest;
+    });
+    await client.mutation(api.counters.add, { name: "survivor", by: 1 });
+    expect(value).toBe(1);
+    server.killEngine();
+    await client.mutation(api.counters.add, { name: "survivor", by: 1 });
+    expect(value).toBe(2);
+    await client.close();
+  });
+});
+
+describe("the command line", () => {
+  it("refuses a second server on the same directory", () => {
+    const second = spawnSync(freshetBinary(), ["serve", "--data", server.dataDir, "--port", "0", "--site-port", "0"], { encoding: "utf8", timeout: 20_000 });
+    expect(second.status).not.toBe(0);
+    expect(second.stderr).toContain(server.dataDir);
+  });
+
+  it("prints the admin key and nothing else", () => {
+    const printed = spawnSync(freshetBinary(), ["admin-key", "--data", server.dataDir], { encoding: "utf8" });
+    expect(printed.stdout).toMatch(/^[a-z0-9-]+\|[0-9a-f]+\n$/);
+    expect(printed.stdout.trim()).toBe(server.adminKey);
+  });
+
+  it("ends within five seconds when asked to, and keeps its data", async () => {
+    const own = await FreshetServer.start();
+    const started = Date.now();
+    const code = await own.stop("SIGTERM");
+    expect(Date.now() - started).toBeLessThan(5_000);
+    expect(code).toBe(0);
+  });
+});
