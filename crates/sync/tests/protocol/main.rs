@@ -1,6 +1,9 @@
 //! The protocol as a client sees it: scripted conversations, rules of a connection, hostile input, and random histories
 //! checked against a model.
 
+mod chunks;
+mod consistency;
 mod conversations;
-
+mod hostile_frames;
+mod rules;
 mod support;

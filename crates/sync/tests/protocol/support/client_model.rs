@@ -24,7 +24,7 @@ enum Open {
 #[derive(Debug, Default)]
 pub(crate) struct ClientModel {
     query_set: u32,
-    identity: u32,
+    pub(crate) identity: u32,
     pub(crate) ts: Timestamp,
     sent_query_set: u32,
     sent_identity: u32,

@@ -136,6 +136,11 @@ impl Driver {
         self.take(effects);
     }
 
+    pub(crate) fn receive_binary(&mut self) {
+        let effects = self.session.binary_frame(self.now);
+        self.take(effects);
+    }
+
     pub(crate) fn authenticated(&mut self, outcome: AuthOutcome<Caller>) {
         self.auth.take().expect("a token to verify");
         let effects = self.session.authenticated(outcome, self.now);
