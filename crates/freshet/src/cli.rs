@@ -1,0 +1,146 @@
+//! The command line as the user sees it. No defaults that depend on the environment live here: see `settings`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An open reactive backend for apps written against the Convex client.
+///
+/// Without a command, in a checkout of the project, this runs `freshet demo`.
+#[derive(Debug, Parser)]
+#[command(name = "freshet", version, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server: the database, the functions and the API, until stopped
+    Serve(ServeArgs),
+    /// Print the admin key of the instance, and nothing else
+    ///
+    /// The instance is made if the directory holds none yet. The key stays the same for as long as the instance's
+    /// name and secret do. Use it as CONVEX_SELF_HOSTED_ADMIN_KEY.
+    AdminKey(AdminKeyArgs),
+    /// Run the server and push an app to it whenever its functions change
+    ///
+    /// Runs the app's own `convex dev` against the server, in one terminal.
+    Dev(DevArgs),
+    /// Build, push and open up the example chat, from a checkout of the project
+    ///
+    /// Needs Node.js and npm. Uses OPENAI_API_KEY when it is set, and a stand-in model otherwise.
+    Demo(DemoArgs),
+}
+
+/// Where an instance lives and who it is.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct InstanceArgs {
+    /// Data directory [env: DATA_DIR] [default: .freshet]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Name of the instance, the first part of admin keys [env: INSTANCE_NAME]
+    /// [default: the stored one, at first "freshet"]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance_name: Option<String>,
+    /// Secret of the instance, 64 hexadecimal characters [env: INSTANCE_SECRET] [default: the stored one]
+    ///
+    /// Prefer the variable: other users of the machine can see command lines.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) instance_secret: Option<String>,
+}
+
+/// How the server is reached and how it runs.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ListenArgs {
+    /// Address to listen on [default: 0.0.0.0 for `serve`, 127.0.0.1 otherwise]
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Port of the API; 0 picks a free one [env: PORT] [default: 3210]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Port of HTTP actions; 0 picks a free one [env: SITE_PROXY_PORT] [default: the port after the API's]
+    #[arg(long, alias = "site-proxy-port")]
+    pub(crate) site_port: Option<u16>,
+    /// URL at which clients reach the API [env: CONVEX_CLOUD_ORIGIN] [default: http://127.0.0.1:PORT]
+    #[arg(long, value_name = "URL", alias = "convex-origin")]
+    pub(crate) origin: Option<String>,
+    /// URL at which HTTP actions are reached [env: CONVEX_SITE_ORIGIN] [default: http://127.0.0.1:SITE_PORT]
+    #[arg(long, value_name = "URL", alias = "convex-site")]
+    pub(crate) site_origin: Option<String>,
+    /// Threads that run queries and mutations [env: FRESHET_LANES] [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) lanes: Option<usize>,
+    /// Show clients `Server Error` instead of error messages, and no log lines [env: REDACT_LOGS_TO_CLIENT]
+    #[arg(long)]
+    pub(crate) redact_logs_to_client: bool,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AdminKeyArgs {
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Folder of the app, the one with its package.json; its data goes to APP/.freshet unless --data says otherwise
+    #[arg(default_value = ".")]
+    pub(crate) app: PathBuf,
+    #[command(flatten)]
+    pub(crate) instance: InstanceArgs,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct DemoArgs {
+    /// First of the three ports: API, HTTP actions, page [default: 3210]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Data directory [default: .freshet/demo in the checkout]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_common_deployment_recipes_are_understood() {
+        let cli = Cli::try_parse_from([
+            "freshet",
+            "serve",
+            "--site-proxy-port",
+            "4001",
+            "--convex-origin",
+            "https://api.example",
+            "--convex-site",
+            "https://site.example",
+            "--instance-name",
+            "a",
+            "--redact-logs-to-client",
+        ])
+        .unwrap();
+        let Some(Command::Serve(args)) = cli.command else { panic!("serve was asked for") };
+        assert_eq!(args.listen.site_port, Some(4001));
+        assert_eq!(args.listen.origin.as_deref(), Some("https://api.example"));
+        assert!(args.listen.redact_logs_to_client);
+    }
+}

@@ -1,0 +1,169 @@
+//! From flags and environment variables to settings that hold: the flag wins, then the variable, then the default.
+//!
+//! An empty variable counts as unset, because compose files pass unset variables on as empty ones.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use freshet_instance::ConfiguredCredentials;
+
+use crate::cli::{InstanceArgs, ListenArgs};
+use crate::failure::misconfigured;
+use crate::ports::{self, Ports};
+
+/// Port of the API unless another is asked for.
+pub(crate) const PORT_DEFAULT: u16 = 3210;
+/// More lanes than this would only wait for each other's commits.
+const LANES_MAX: usize = 256;
+
+/// Where an environment variable is looked up; a seam for tests.
+pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's own environment.
+pub(crate) fn environment(key: &str) -> Option<String> {
+    std::env::var(key).ok()
+}
+
+/// How the server listens and runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListenSettings {
+    pub(crate) host: String,
+    pub(crate) ports: Ports,
+    pub(crate) api_origin: String,
+    pub(crate) site_origin: String,
+    pub(crate) lanes: usize,
+    pub(crate) log_filter: String,
+    pub(crate) redact_logs_to_client: bool,
+}
+
+impl ListenSettings {
+    /// Settings from flags and variables. Ports given as 0 are replaced by free ones here, because the origins,
+    /// which functions see, are made of them.
+    pub(crate) fn resolve(args: &ListenArgs, default_host: &str, variable: Variable<'_>) -> Result<Self> {
+        let set = |key: &str| variable(key).filter(|value| !value.is_empty());
+        let host = args.host.clone().unwrap_or_else(|| default_host.to_owned());
+        let number = |key: &str| -> Result<Option<u16>> {
+            set(key)
+                .map(|text| {
+                    text.parse().map_err(|_| misconfigured(format!("{key}: {text:?} is not a port number")))
+                })
+                .transpose()
+        };
+        let api = match args.port {
+            Some(port) => port,
+            None => number("PORT")?.unwrap_or(PORT_DEFAULT),
+        };
+        let site = match args.site_port {
+            Some(port) => Some(port),
+            None => number("SITE_PROXY_PORT")?,
+        };
+        let ports = ports::resolve(&host, api, site)?;
+
+        let origin = |flag: &Option<String>, name: &str, key: &str, port: u16| -> Result<String> {
+            match flag.clone().or_else(|| set(key)) {
+                Some(text) => parse_origin(&text).with_context(|| format!("{name} (or {key})")),
+                None => Ok(format!("http://127.0.0.1:{port}")),
+            }
+        };
+        let lanes = match (args.lanes, set("FRESHET_LANES")) {
+            (Some(lanes), _) => lanes,
+            (None, Some(text)) => text
+                .parse()
+                .map_err(|_| misconfigured(format!("FRESHET_LANES: {text:?} is not a number of threads")))?,
+            (None, None) => std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
+        };
+        if lanes == 0 || lanes > LANES_MAX {
+            return Err(misconfigured(format!(
+                "the number of lanes must be from 1 to {LANES_MAX}, not {lanes}"
+            )));
+        }
+        Ok(Self {
+            api_origin: origin(&args.origin, "--origin", "CONVEX_CLOUD_ORIGIN", ports.api)?,
+            site_origin: origin(&args.site_origin, "--site-origin", "CONVEX_SITE_ORIGIN", ports.site)?,
+            host,
+            ports,
+            lanes,
+            log_filter: set("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
+            redact_logs_to_client: args.redact_logs_to_client
+                || set("REDACT_LOGS_TO_CLIENT").is_some_and(|text| text != "false" && text != "0"),
+        })
+    }
+}
+
+/// The data directory asked for, or `default`.
+pub(crate) fn data_path(args: &InstanceArgs, default: &Path, variable: Variable<'_>) -> PathBuf {
+    args.data
+        .clone()
+        .or_else(|| variable("DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from))
+        .unwrap_or_else(|| default.to_owned())
+}
+
+/// Name and secret that the operator has set, by flag or variable.
+pub(crate) fn credentials(args: &InstanceArgs, variable: Variable<'_>) -> Result<ConfiguredCredentials> {
+    ConfiguredCredentials::from_variables(|key| {
+        let flag = match key {
+            "INSTANCE_NAME" => &args.instance_name,
+            "INSTANCE_SECRET" => &args.instance_secret,
+            _ => &None,
+        };
+        flag.clone().or_else(|| variable(key))
+    })
+    .map_err(|error| misconfigured(error.to_string()))
+}
+
+/// An origin: scheme and host, perhaps a path, without the slash at the end that people paste along.
+fn parse_origin(text: &str) -> Result<String> {
+    let origin = text.trim_end_matches('/');
+    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(origin.to_owned()),
+        _ => Err(misconfigured(format!("{text:?} is not a URL that starts with http:// or https://"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(args: &ListenArgs, variables: &[(&str, &str)]) -> Result<ListenSettings> {
+        let variable =
+            |key: &str| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned());
+        ListenSettings::resolve(args, "127.0.0.1", &variable)
+    }
+
+    #[test]
+    fn ports_and_origins_follow_from_the_api_port() {
+        let settings = resolve(&ListenArgs { port: Some(4000), ..ListenArgs::default() }, &[]).unwrap();
+        assert_eq!(settings.ports, Ports { api: 4000, site: 4001 });
+        assert_eq!(settings.api_origin, "http://127.0.0.1:4000");
+        assert_eq!(settings.site_origin, "http://127.0.0.1:4001");
+    }
+
+    #[test]
+    fn flags_win_over_variables_and_empty_variables_count_as_unset() {
+        let args = ListenArgs { port: Some(4000), ..ListenArgs::default() };
+        assert_eq!(resolve(&args, &[("PORT", "5000")]).unwrap().ports.api, 4000);
+        assert_eq!(resolve(&ListenArgs::default(), &[("PORT", "5000")]).unwrap().ports.api, 5000);
+        let unset = [("PORT", ""), ("CONVEX_CLOUD_ORIGIN", ""), ("RUST_LOG", ""), ("FRESHET_LANES", "")];
+        assert_eq!(resolve(&ListenArgs::default(), &unset).unwrap().ports.api, PORT_DEFAULT);
+    }
+
+    #[test]
+    fn an_origin_loses_its_trailing_slash_and_must_be_a_web_address() {
+        let origin = |text: &str| {
+            resolve(&ListenArgs::default(), &[("CONVEX_CLOUD_ORIGIN", text)])
+                .map(|settings| settings.api_origin)
+        };
+        assert_eq!(origin("https://api.example/").unwrap(), "https://api.example");
+        for text in ["api.example", "ftp://api.example", "https://", "http://a b"] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unusable_numbers_name_the_variable() {
+        let error = resolve(&ListenArgs::default(), &[("PORT", "http")]).unwrap_err();
+        assert_eq!(error.to_string(), "PORT: \"http\" is not a port number");
+        assert!(resolve(&ListenArgs::default(), &[("FRESHET_LANES", "0")]).is_err());
+    }
+}
