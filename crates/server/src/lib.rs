@@ -1,1 +1,33 @@
-//! HTTP API, WebSocket endpoint, deployment API and HTTP actions.
+//! Everything that a Freshet instance says over the network: the HTTP API for clients and the command line, WebSockets,
+//! and the app's own HTTP actions.
+//!
+//! | Room | What is in it |
+//! |---|---|
+//! | [`start`](Server::start), `dispatch` | listeners, connections, shutdown; the way of every request |
+//! | `edge` | rules for all requests: errors, bodies, credentials, origins, room |
+//! | `api` | the endpoints |
+//! | `sync` | the driver of the sync crate's sessions |
+//! | `http_actions` | requests for the app's router |
+//!
+//! Only this crate knows HTTP. It runs no function, reads no document and stores nothing: it asks the
+//! [`Services`] below.
+
+mod access;
+mod api;
+mod authenticator;
+mod config;
+mod dispatch;
+mod edge;
+mod http_actions;
+mod services;
+mod start;
+mod state;
+mod sync;
+
+pub use authenticator::{AuthenticationError, Authenticator, NoAuthProviders, VerifiedUser};
+pub use config::{EdgeLimits, OriginError, ServerConfig};
+pub use services::Services;
+pub use start::{Server, ServerHandle, StartError};
+
+#[cfg(test)]
+mod tests;

@@ -161,7 +161,7 @@ impl CallContext {
 /// `POST /api/query`
 pub(super) async fn query(
     context: CallContext,
-    JsonBody(body, ..): JsonBody<CallBody, Call>,
+    JsonBody { value: body, .. }: JsonBody<CallBody, Call>,
 ) -> Result<Json<CallAnswer>, ApiError> {
     context.query(&body.path, text(body.args), body.format.as_deref(), None).await.map(Json)
 }
@@ -185,7 +185,7 @@ pub(super) async fn query_ts(state: Shared) -> Json<QueryTs> {
 /// `POST /api/query_at_ts`
 pub(super) async fn query_at_ts(
     context: CallContext,
-    JsonBody(body, ..): JsonBody<CallAtBody, Call>,
+    JsonBody { value: body, .. }: JsonBody<CallAtBody, Call>,
 ) -> Result<Json<CallAnswer>, ApiError> {
     let at = Timestamp::from_wire(&body.ts).map_err(|_| {
         ApiError::bad_request(
@@ -199,7 +199,7 @@ pub(super) async fn query_at_ts(
 /// `POST /api/query_batch`: all at one timestamp.
 pub(super) async fn query_batch(
     context: CallContext,
-    JsonBody(body, ..): JsonBody<BatchBody, Call>,
+    JsonBody { value: body, .. }: JsonBody<BatchBody, Call>,
 ) -> Result<Json<BatchAnswer>, ApiError> {
     if body.queries.len() > BATCH_MAX {
         return Err(ApiError::bad_request(
@@ -224,7 +224,7 @@ pub(super) async fn query_batch(
 /// `POST /api/mutation`
 pub(super) async fn mutation(
     context: CallContext,
-    JsonBody(body, ..): JsonBody<CallBody, Call>,
+    JsonBody { value: body, .. }: JsonBody<CallBody, Call>,
 ) -> Result<Json<CallAnswer>, ApiError> {
     context.require(Operation::RUN_MUTATIONS)?;
     let style = context.style(body.format.as_deref())?;
@@ -236,7 +236,7 @@ pub(super) async fn mutation(
 /// `POST /api/action`
 pub(super) async fn action(
     context: CallContext,
-    JsonBody(body, ..): JsonBody<CallBody, Call>,
+    JsonBody { value: body, .. }: JsonBody<CallBody, Call>,
 ) -> Result<Json<CallAnswer>, ApiError> {
     context.require(Operation::RUN_ACTIONS)?;
     let style = context.style(body.format.as_deref())?;
@@ -249,7 +249,7 @@ pub(super) async fn action(
 pub(super) async fn function(
     credentials: Presented,
     context: CallContext,
-    JsonBody(body, ..): JsonBody<AnyCallBody, Call>,
+    JsonBody { value: body, .. }: JsonBody<AnyCallBody, Call>,
 ) -> Result<Json<CallAnswer>, ApiError> {
     let access = context.state.require_any_admin(&credentials.0)?;
     let style = context.style(body.format.as_deref())?;
@@ -269,7 +269,7 @@ pub(super) async fn function(
 pub(super) async fn run(
     context: CallContext,
     Path(identifier): Path<String>,
-    JsonBody(body, ..): JsonBody<RunBody, Call>,
+    JsonBody { value: body, .. }: JsonBody<RunBody, Call>,
 ) -> Result<Json<CallAnswer>, ApiError> {
     let (module, function) = match identifier.rsplit_once('/') {
         Some((module, function)) if !module.is_empty() && !function.is_empty() => (module, function),

@@ -38,7 +38,7 @@ pub(super) struct Variables {
 pub(super) async fn update(
     Shared(state): Shared<Arc<State>>,
     Presented(credentials): Presented,
-    JsonBody(body, ..): JsonBody<Changes>,
+    JsonBody { value: body, .. }: JsonBody<Changes>,
 ) -> Result<(), ApiError> {
     state.require_admin(&credentials, Operation::ENV_WRITE)?;
     let changes =

@@ -66,13 +66,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/stream_function_logs", get(logs::stream_function_logs))
         .route("/api/app_metrics/stream_function_logs", get(logs::stream_function_logs))
         .route("/api/stream_udf_execution", get(logs::stream_udf_execution))
-        .route("/api/app_metrics/stream_udf_execution", get(logs::stream_udf_execution))
-        .route("/api/shapes2", get(tables::shapes))
-        .route("/api/get_indexes", get(tables::indexes))
-        .route("/api/delete_tables", post(tables::delete_tables))
-        .route("/api/cancel_job", post(jobs::cancel_job))
-        .route("/api/cancel_all_jobs", post(jobs::cancel_all_jobs))
-        .route("/api/delete_scheduled_functions_table", post(jobs::delete_table));
+        .route("/api/app_metrics/stream_udf_execution", get(logs::stream_udf_execution));
     let sockets = Router::new()
         .route("/api/sync", get(sync::open_by_header))
         .route("/api/{version}/sync", get(sync::open_by_path));

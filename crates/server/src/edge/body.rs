@@ -51,7 +51,11 @@ const DISCARDED_BYTES_MAX: usize = 200_000_000;
 const DISCARD_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A JSON body of type `T` within limit `L`.
-pub(crate) struct JsonBody<T, L = Small>(pub(crate) T, PhantomData<L>);
+pub(crate) struct JsonBody<T, L = Small> {
+    /// The body.
+    pub(crate) value: T,
+    limit: PhantomData<L>,
+}
 
 impl<S: Send + Sync, T: DeserializeOwned, L: BodyLimit> FromRequest<S> for JsonBody<T, L> {
     type Rejection = ApiError;
@@ -62,7 +66,7 @@ impl<S: Send + Sync, T: DeserializeOwned, L: BodyLimit> FromRequest<S> for JsonB
             return Err(error);
         }
         let bytes = RawBody::<L>::read(request).await?.0;
-        parse_json(&bytes).map(|value| Self(value, PhantomData))
+        Ok(Self { value: parse_json(&bytes)?, limit: PhantomData })
     }
 }
 

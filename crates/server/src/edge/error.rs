@@ -11,13 +11,13 @@ use serde::Serialize;
 
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     /// HTTP status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Stable CamelCase code that programs switch on.
-    pub code: Cow<'static, str>,
+    pub(crate) code: Cow<'static, str>,
     /// Text for people.
-    pub message: Cow<'static, str>,
+    pub(crate) message: Cow<'static, str>,
 }
 
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct Body<'a> {
 
 impl ApiError {
     /// An error with any status.
-    pub fn new(
+    pub(crate) fn new(
         status: StatusCode,
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
@@ -37,12 +37,12 @@ impl ApiError {
     }
 
     /// 400: the caller has to change something.
-    pub fn bad_request(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn bad_request(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// 401: the credentials are wrong.
-    pub fn unauthenticated(
+    pub(crate) fn unauthenticated(
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
@@ -50,12 +50,12 @@ impl ApiError {
     }
 
     /// 403: the credentials do not allow this.
-    pub fn forbidden(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn forbidden(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
     /// 500 with the fixed text; what happened goes to the log only, since it may hold user data.
-    pub fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalServerError",

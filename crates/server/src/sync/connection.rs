@@ -82,7 +82,7 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
                 tracing::debug!(?ended, "a socket cannot be written to");
                 return;
             }
-            Some((request_id, outcome)) = mutations.recv() => connection.mutation_finished(request_id, outcome),
+            Some((request_id, outcome)) = mutations.recv() => connection.mutation_finished(request_id, &outcome),
             Some(Written::Frame { ends_transition }) = written.recv() => connection.written(ends_transition),
             () = tokio::time::sleep_until(tick_at) => connection.tick(),
             _ = ping.tick() => connection.outbox.ping(),
@@ -91,7 +91,7 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
                     // A mutation that became durable at the same moment is about to report: let it.
                     tokio::task::yield_now().await;
                     while let Ok((request_id, outcome)) = mutations.try_recv() {
-                        connection.mutation_finished(request_id, outcome);
+                        connection.mutation_finished(request_id, &outcome);
                     }
                 }
                 connection.done(news);
@@ -179,7 +179,7 @@ impl Connection {
         true
     }
 
-    fn mutation_finished(&mut self, request_id: RequestNumber, outcome: MutationOutcome) {
+    fn mutation_finished(&mut self, request_id: RequestNumber, outcome: &MutationOutcome) {
         let effects = self.session.mutation_finished(request_id, outcome, self.now());
         self.start(effects);
     }
@@ -188,7 +188,7 @@ impl Connection {
         let now = self.now();
         let effects = match news {
             Done::Authenticated(outcome) => self.session.authenticated(outcome, now),
-            Done::Action(request_id, outcome) => self.session.action_finished(request_id, outcome, now),
+            Done::Action(request_id, outcome) => self.session.action_finished(request_id, &outcome, now),
             Done::Computed(job, result) => self.session.transition_computed(job, result, now),
         };
         self.start(effects);

@@ -1,0 +1,1 @@
+//! Scheduled functions, as administrators handle them.

@@ -1,0 +1,1 @@
+//! Tables and indexes, as tools look at them.

@@ -1,0 +1,6 @@
+//! The server's behaviour, asked through its own front door.
+
+mod credentials;
+mod fixture;
+mod http_rules;
+mod request;
