@@ -9,14 +9,21 @@
 //! One task owns the session. It calls an input, then starts the returned effects **in order** without waiting for any
 //! of them to finish, and waits for the next thing to happen:
 //!
-//! | What happened | Input | | Effect | What to do, and what to report |
-//! |---|---|---|---|---|
-//! | text frame | [`receive`](Session::receive) | | [`Send`](Effect::Send) | queue the text; when a frame with `ends_transition` has been written: [`transition_written`](Session::transition_written) |
-//! | binary frame | [`binary_frame`](Session::binary_frame) | | [`Authenticate`](Effect::Authenticate) | verify: [`authenticated`](Session::authenticated) |
-//! | Ping or Pong frame | [`peer_alive`](Session::peer_alive) | | [`RunMutation`](Effect::RunMutation) | run until durable: [`mutation_finished`](Session::mutation_finished) |
-//! | a subscription woke up | [`invalidated`](Session::invalidated) | | [`RunAction`](Effect::RunAction) | run: [`action_finished`](Session::action_finished) |
-//! | [`next_tick`](Session::next_tick) reached | [`tick`](Session::tick) | | [`ComputeTransition`](Effect::ComputeTransition) | see below: [`transition_computed`](Session::transition_computed) |
-//! | the server stops | [`shut_down`](Session::shut_down) | | [`Close`](Effect::Close) | flush, close; nothing follows |
+//! | What happened | Input |
+//! |---|---|
+//! | a text frame, a binary frame, a Ping or Pong frame | [`receive`](Session::receive), [`binary_frame`](Session::binary_frame), [`peer_alive`](Session::peer_alive) |
+//! | a subscription woke up | [`invalidated`](Session::invalidated) |
+//! | [`next_tick`](Session::next_tick) was reached | [`tick`](Session::tick) |
+//! | the server stops | [`shut_down`](Session::shut_down) |
+//!
+//! | Effect | What to do | What to report |
+//! |---|---|---|
+//! | [`Send`](Effect::Send) | queue the frame for writing | [`transition_written`](Session::transition_written) when one with `ends_transition` has been written |
+//! | [`Authenticate`](Effect::Authenticate) | verify the token | [`authenticated`](Session::authenticated) |
+//! | [`RunMutation`](Effect::RunMutation) | run it until its commit is durable | [`mutation_finished`](Session::mutation_finished) |
+//! | [`RunAction`](Effect::RunAction) | run it | [`action_finished`](Session::action_finished) |
+//! | [`ComputeTransition`](Effect::ComputeTransition) | see below | [`transition_computed`](Session::transition_computed) |
+//! | [`Close`](Effect::Close) | write what is queued, close | nothing |
 //!
 //! Also the driver's: WebSocket Ping frames every 5 s (the first at once), a bound on bytes queued for writing (stop reading
 //! the socket while it is exceeded, so that cheap requests cannot pile up answers), and not reading while

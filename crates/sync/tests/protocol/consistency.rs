@@ -123,8 +123,10 @@ enum Step {
     ReportMutation,
     FinishAction,
     WakeUp,
-    /// The computation chooses its timestamp.
+    /// The computation chooses the newest timestamp.
     ChooseTimestamp,
+    /// The computation chooses the oldest timestamp that it may.
+    ChooseOldTimestamp,
     Compute,
     ComputeWithoutNewOnes,
     ComputeInVain,
@@ -150,6 +152,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::FinishAction),
         3 => Just(Step::WakeUp),
         4 => Just(Step::ChooseTimestamp),
+        2 => Just(Step::ChooseOldTimestamp),
         6 => Just(Step::Compute),
         1 => Just(Step::ComputeWithoutNewOnes),
         1 => Just(Step::ComputeInVain),
@@ -338,6 +341,11 @@ impl World {
                 let newest = self.database.borrow().ts;
                 if let Some((_, chosen)) = &mut self.job {
                     chosen.get_or_insert(newest);
+                }
+            }
+            Step::ChooseOldTimestamp => {
+                if let Some((job, chosen)) = &mut self.job {
+                    chosen.get_or_insert(job.at_least.0.max(100));
                 }
             }
             Step::Compute => self.compute(false),

@@ -126,7 +126,7 @@ fn a_result_that_was_outdated_before_it_arrived_is_computed_again() {
 #[test]
 fn a_transition_that_would_not_fit_is_never_sent() {
     let unchanged = || vec![(0, QueryOutcome::Unchanged)];
-    let faults: [(u64, Vec<(u32, QueryOutcome<Switch>)>); 5] = [
+    let faults = [
         (9, unchanged()),
         (11, vec![]),
         (11, vec![(1, returns("1"))]),
@@ -500,6 +500,20 @@ fn passing_trouble_is_retried_with_growing_pauses() {
     }
     driver.compute_all(10, "1");
     assert_eq!(kinds(&mut driver), [FrameKind::Transition]);
+}
+
+#[test]
+fn a_change_is_not_forgotten_when_its_computation_fails() {
+    let mut driver = Driver::new("npm-1.48.0");
+    driver.receive(&add(0, &[0]));
+    let switch = Switch::on();
+    driver.compute(Timestamp(10), vec![(0, answered(Answer::updated("1", &[], None), switch.clone()))]);
+    switch.turn_off();
+    driver.invalidated();
+    driver.finish_job(Err(ComputeFailure::Retry));
+    driver.sleep(Duration::from_millis(500));
+    driver.tick();
+    assert!(driver.job.is_some(), "nothing else would ask for it");
 }
 
 #[test]

@@ -221,7 +221,7 @@ impl ClientModel {
             assert!(message.get("errorData").is_none());
         } else {
             assert!(text(message, "result").starts_with("[Request ID: "), "{message}");
-            assert!(!message.get("ts").is_some_and(|ts| !ts.is_null()));
+            assert!(message.get("ts").is_none_or(Json::is_null));
         }
         if is_mutation {
             let next = self.mutations_in_order.remove(0);
