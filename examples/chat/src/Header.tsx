@@ -15,7 +15,7 @@ export function Header({ visitor, modelLabel }: Props) {
       </h1>
       {modelLabel !== null && (
         <p className="model-label" data-testid="model-label" title="Answers do not come from a language model">
-          <span className="model-label-lead">@gpt is a </span>
+          <span className="model-label-lead">@gpt: </span>
           {modelLabel}
         </p>
       )}
