@@ -186,6 +186,12 @@ mod tests {
             "messages:1f is not a valid path to a Convex function. Invalid first character '1' in 1f: Identifiers \
              must start with an alphabetic character or underscore"
         );
+        // Split at the last colon: what comes before belongs to the module path.
+        let reason = "a:b:c".parse::<FunctionPath>().unwrap_err().reason;
+        assert!(matches!(
+            reason,
+            FunctionPathReason::Module(PathComponentError::Character { invalid: ':', .. })
+        ));
         assert!(format!("{}:f", "x".repeat(64)).parse::<FunctionPath>().is_ok());
         assert!(format!("{}.js:f", "x".repeat(64)).parse::<FunctionPath>().is_ok());
         assert!(format!("{}:f", "x".repeat(65)).parse::<FunctionPath>().is_err());
