@@ -1,58 +1,26 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { launchBrowser } from "../src/browser.ts";
-import { eventually, freePort, freshetBinary } from "../src/server.ts";
+import { Demo } from "../src/demo.ts";
 
-let demo: ChildProcess;
-let output = "";
-let dataDir: string;
-let pageUrl: string;
+let demo: Demo;
 let browser: Browser;
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), "freshet-demo-"));
-  const port = await freePort();
-  const env = { ...process.env };
-  delete env.OPENAI_API_KEY;
-  demo = spawn(freshetBinary(), ["demo", "--port", String(port), "--data", dataDir], {
-    cwd: resolve(import.meta.dirname, "../.."),
-    env: { ...env, NO_COLOR: "1" },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  demo.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  demo.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  pageUrl = await eventually(
-    "the demo",
-    () => {
-      if (demo.exitCode !== null) {
-        throw new Error(`the demo ended:\n${output}`);
-      }
-      return /^\s+(http:\/\/\S+)/m.exec(output)?.[1];
-    },
-    110_000,
-  ).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${output}`);
-  });
+  demo = await Demo.start();
   browser = await launchBrowser();
 }, 180_000);
 
 afterAll(async () => {
   await browser.close();
-  const ended = new Promise((resolveEnd) => demo.once("exit", resolveEnd));
-  demo.kill("SIGINT");
-  await ended;
-  rmSync(dataDir, { recursive: true, force: true });
+  await demo.stop();
 });
 
 async function openTab(): Promise<Page> {
   const context = await browser.newContext();
   const page = await context.newPage();
-  await page.goto(pageUrl);
+  await page.goto(demo.pageUrl);
   await page.getByTestId("composer-input").waitFor();
   return page;
 }
@@ -85,7 +53,7 @@ async function say(page: Page, text: string): Promise<void> {
 
 describe("the streaming chat", () => {
   it("says in the terminal and on the page that a stand-in answers", async () => {
-    expect(output).toMatch(/stand-in/i);
+    expect(demo.output).toMatch(/stand-in/i);
     const page = await openTab();
     await expect.poll(async () => await page.getByTestId("model-label").textContent()).toMatch(/stand-in/i);
     await page.context().close();
