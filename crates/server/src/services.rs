@@ -5,7 +5,6 @@ use std::sync::Arc;
 use freshet_database::Database;
 use freshet_functions::Functions;
 use freshet_functions::deployment::Deployment;
-use freshet_functions::environment::Environment;
 use freshet_functions::log_stream::LogStream;
 use freshet_instance::AdminKeys;
 
@@ -18,10 +17,8 @@ pub struct Services {
     pub database: Database,
     /// Runs functions.
     pub functions: Functions,
-    /// Takes pushes.
+    /// Takes pushes and keeps the environment variables.
     pub deployment: Deployment,
-    /// The deployment's environment variables.
-    pub environment: Environment,
     /// Recent executions.
     pub logs: Arc<LogStream>,
     /// Verifies admin keys.

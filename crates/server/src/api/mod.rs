@@ -5,7 +5,6 @@ mod calls;
 mod deploy;
 mod deployment_info;
 mod environment;
-mod jobs;
 mod logs;
 mod meta;
 mod planned;
@@ -66,7 +65,9 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/stream_function_logs", get(logs::stream_function_logs))
         .route("/api/app_metrics/stream_function_logs", get(logs::stream_function_logs))
         .route("/api/stream_udf_execution", get(logs::stream_udf_execution))
-        .route("/api/app_metrics/stream_udf_execution", get(logs::stream_udf_execution));
+        .route("/api/app_metrics/stream_udf_execution", get(logs::stream_udf_execution))
+        .route("/api/shapes2", get(tables::shapes))
+        .route("/api/get_indexes", get(tables::indexes));
     let sockets = Router::new()
         .route("/api/sync", get(sync::open_by_header))
         .route("/api/{version}/sync", get(sync::open_by_path));

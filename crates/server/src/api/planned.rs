@@ -12,7 +12,7 @@ use crate::edge::body::discard;
 use crate::edge::error::ApiError;
 use crate::state::State;
 
-const PATHS: [&str; 29] = [
+const PATHS: [&str; 33] = [
     "/api/run_test_function",
     "/api/import/{*rest}",
     "/api/export/{*rest}",
@@ -27,6 +27,10 @@ const PATHS: [&str; 29] = [
     "/api/data_sync_cursor_from_deltas",
     "/api/streaming_import/{*rest}",
     "/api/delete_component",
+    "/api/delete_tables",
+    "/api/cancel_job",
+    "/api/cancel_all_jobs",
+    "/api/delete_scheduled_functions_table",
     "/api/update_canonical_url",
     "/api/v1/update_canonical_url",
     "/api/v1/pause_deployment",

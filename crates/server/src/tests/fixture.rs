@@ -1,6 +1,7 @@
 //! A server to ask.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::Method;
@@ -10,12 +11,15 @@ use tokio_util::task::TaskTracker;
 
 use super::request::{Answer, TestRequest};
 use crate::dispatch::{Dispatcher, Door};
-use crate::{EdgeLimits, NoAuthProviders, ServerConfig, Services};
+use crate::{EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, StartError};
 
 /// A server without sockets.
 pub(super) struct Fixture {
+    config: ServerConfig,
+    services: Services,
     dispatcher: Dispatcher,
     keys: AdminKeys,
+    handle: Option<ServerHandle>,
 }
 
 fn keys(secret: &str) -> AdminKeys {
@@ -39,13 +43,38 @@ impl Fixture {
             database: freshet_database::Database,
             functions: freshet_functions::Functions,
             deployment: freshet_functions::deployment::Deployment,
-            environment: freshet_functions::environment::Environment,
             logs: Arc::new(freshet_functions::log_stream::LogStream::new()),
             admin_keys: keys.clone(),
             authenticator: Arc::new(NoAuthProviders),
         };
-        let dispatcher = Dispatcher::new(config, services, CancellationToken::new(), TaskTracker::new());
-        Self { dispatcher, keys }
+        let dispatcher = Dispatcher::new(
+            config.clone(),
+            services.clone(),
+            CancellationToken::new(),
+            TaskTracker::new(),
+        );
+        Self { config, services, dispatcher, keys, handle: None }
+    }
+
+    /// As [`Self::new`], and on real ports.
+    pub(super) async fn listening() -> Self {
+        let mut fixture = Self::new().await;
+        let started = Server::start(fixture.config.clone(), fixture.services.clone()).await;
+        fixture.handle = Some(started.unwrap());
+        fixture
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.handle.as_ref().unwrap().api_addr()
+    }
+
+    pub(super) async fn shutdown(&mut self) {
+        self.handle.take().unwrap().shutdown().await;
+    }
+
+    pub(super) async fn start_another_on_the_same_port(&self) -> StartError {
+        let config = ServerConfig { api_addr: self.addr(), ..self.config.clone() };
+        Server::start(config, self.services.clone()).await.unwrap_err()
     }
 
     pub(super) fn admin_key(&self) -> String {

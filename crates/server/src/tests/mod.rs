@@ -4,3 +4,5 @@ mod credentials;
 mod fixture;
 mod http_rules;
 mod request;
+mod socket;
+mod sockets;

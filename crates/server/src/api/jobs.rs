@@ -1,1 +1,0 @@
-//! Scheduled functions, as administrators handle them.

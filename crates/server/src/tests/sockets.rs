@@ -1,0 +1,120 @@
+//! Sockets before any function runs.
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::fixture::Fixture;
+use super::socket::TestSocket;
+
+#[tokio::test]
+async fn all_addresses_that_clients_use_lead_to_a_socket() {
+    let server = Fixture::listening().await;
+    for path in ["/api/sync", "/api/1.48.0/sync", "//api/1.48.0/sync", "/api/latest/sync"] {
+        let mut socket = TestSocket::open_at(server.addr(), path).await;
+        assert!(socket.first_is_ping().await, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_query_set_is_confirmed_by_a_transition() {
+    let server = Fixture::listening().await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    socket
+        .send(json!({"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": []}))
+        .await;
+    let transition = socket.frame().await;
+    assert_eq!(transition["type"], "Transition");
+    assert_eq!(transition["endVersion"]["querySet"], 1);
+    assert_eq!(transition["modifications"], json!([]));
+}
+
+#[tokio::test]
+async fn a_user_token_is_answered_with_an_auth_error_and_an_empty_close() {
+    let server = Fixture::listening().await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    socket.send(json!({"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": "a.b.c"})).await;
+    let error = socket.frame().await;
+    assert_eq!(error["type"], "AuthError");
+    assert_eq!(error["authUpdateAttempted"], true);
+    assert!(error["error"].as_str().unwrap().starts_with("No auth provider found"), "{error}");
+    assert_eq!(socket.close_frame().await, None);
+}
+
+#[tokio::test]
+async fn an_admin_key_is_accepted_and_a_forged_one_is_not() {
+    let server = Fixture::listening().await;
+    let authenticate = |key: String| {
+        json!({
+            "type": "Authenticate", "baseVersion": 0, "tokenType": "Admin", "value": key,
+            "impersonating": {"issuer": "https://i", "subject": "s"}
+        })
+    };
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    socket.send(authenticate(server.admin_key())).await;
+    assert_eq!(socket.frame().await["endVersion"]["identity"], 1);
+    let mut socket = TestSocket::connected(server.addr(), 2).await;
+    socket.send(authenticate(server.key_of_another_instance())).await;
+    let error = socket.frame().await;
+    assert_eq!(error["error"], "The provided admin key was invalid for this instance");
+}
+
+#[tokio::test]
+async fn a_frame_that_is_no_json_is_fatal() {
+    let server = Fixture::listening().await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    socket.send_raw(Message::Text("{".into())).await;
+    let error = socket.frame().await;
+    assert_eq!(error["type"], "FatalError");
+    assert!(error["error"].as_str().unwrap().starts_with("Received Invalid JSON on websocket"), "{error}");
+    assert_eq!(socket.close_frame().await, None);
+}
+
+#[tokio::test]
+async fn a_query_set_that_does_not_follow_closes_with_1011() {
+    let server = Fixture::listening().await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    socket
+        .send(json!({"type": "ModifyQuerySet", "baseVersion": 3, "newVersion": 4, "modifications": []}))
+        .await;
+    let close = socket.close_frame().await.expect("a code");
+    assert_eq!((close.code, close.reason.as_str()), (CloseCode::Error, "InternalServerError"));
+}
+
+#[tokio::test]
+async fn a_message_above_64_mib_closes_with_1009() {
+    let server = Fixture::listening().await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    // The server may close while the message is still being sent.
+    let huge = Message::Text("x".repeat((64 << 20) + 1).into());
+    socket.try_send_raw(huge).await;
+    if let Some(close) = socket.close_frame_if_any().await {
+        assert_eq!(close.code, CloseCode::Size);
+    }
+}
+
+#[tokio::test]
+async fn an_ordinary_request_to_the_socket_address_gets_an_answer() {
+    let server = Fixture::new().await;
+    let answer = server.get("/api/1.48.0/sync").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "InvalidWebSocketUpgrade"));
+}
+
+#[tokio::test]
+async fn shutdown_closes_sockets_with_1001_and_returns() {
+    let mut server = Fixture::listening().await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    assert!(socket.first_is_ping().await);
+    let began = std::time::Instant::now();
+    let (close, ()) = tokio::join!(socket.close_frame(), server.shutdown());
+    assert_eq!(close.expect("a code").code, CloseCode::Away);
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_a_clear_error() {
+    let server = Fixture::listening().await;
+    let error = server.start_another_on_the_same_port().await;
+    let text = error.to_string();
+    assert!(text.contains(&format!("port {} is already in use", server.addr().port())), "{text}");
+}
