@@ -52,68 +52,80 @@ export class IncomingBodies {
   }
 }
 
+/** How far one outgoing body may run ahead, and whether anybody still wants it. */
+class Credit {
+  #available = WINDOW;
+  #unwanted = false;
+  #wake: (() => void) | undefined;
+
+  /** Takes one credit, waiting for it if need be. False when the body is no longer wanted. */
+  async take(): Promise<boolean> {
+    while (this.#available === 0 && !this.#unwanted) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    this.#available -= 1;
+    return !this.#unwanted;
+  }
+
+  grant(): void {
+    this.#available += 1;
+    this.#wake?.();
+  }
+
+  giveUp(): void {
+    this.#unwanted = true;
+    this.#wake?.();
+  }
+}
+
 /** Bodies that go to the engine. */
 export class OutgoingBodies {
   readonly #writer: FrameWriter;
-  readonly #credits = new Map<number, { available: number; wake: (() => void) | undefined; cancelled: boolean }>();
+  readonly #credits = new Map<number, Credit>();
 
   constructor(writer: FrameWriter) {
     this.#writer = writer;
   }
 
-  /** Sends a body to its end. Resolves when all of it is handed over, was cut short by an error, or is unwanted. */
+  /**
+   * Sends a body to its end. When the client leaves, the rest is read all the same and thrown away: an action that is
+   * in the middle of its work ends when its stream does, not when its reader is gone. It learns of that from
+   * `request.signal`.
+   */
   async send(stream: number, body: ReadableStream<Uint8Array> | null): Promise<void> {
-    const credit = { available: WINDOW, wake: undefined as (() => void) | undefined, cancelled: false };
+    const credit = new Credit();
     this.#credits.set(stream, credit);
-    const reader = body?.getReader();
     try {
-      for (;;) {
-        const piece = await reader?.read();
-        if (piece === undefined || piece.done) {
-          break;
-        }
-        if (credit.cancelled) {
-          return;
-        }
-        for (let offset = 0; offset < piece.value.length; offset += PIECE_BYTES_MAX) {
-          while (credit.available === 0 && !this.#isCancelled(stream)) {
-            await new Promise<void>((resolve) => {
-              credit.wake = resolve;
-            });
-          }
-          credit.available -= 1;
-          this.#writer.body(stream, piece.value.subarray(offset, offset + PIECE_BYTES_MAX));
-        }
+      const reader = body?.getReader();
+      for (let piece = await reader?.read(); piece !== undefined && !piece.done; piece = await reader?.read()) {
+        await this.#sendPiece(stream, credit, piece.value);
       }
       this.#writer.message({ type: "bodyEnd", stream });
     } catch (thrown) {
       this.#writer.message({ type: "bodyEnd", stream, error: describeThrown(thrown) });
     } finally {
       this.#credits.delete(stream);
-      if (credit.cancelled) {
-        await reader?.cancel().catch(() => undefined);
-      }
     }
   }
 
-  #isCancelled(stream: number): boolean {
-    return this.#credits.get(stream)?.cancelled ?? true;
-  }
-
+  /** The client has taken a piece. */
   credit(stream: number): void {
-    const credit = this.#credits.get(stream);
-    if (credit !== undefined) {
-      credit.available += 1;
-      credit.wake?.();
-    }
+    this.#credits.get(stream)?.grant();
   }
 
-  /** The client left: what is still to come is not wanted. */
+  /** The client has left. */
   cancel(stream: number): void {
-    const credit = this.#credits.get(stream);
-    if (credit !== undefined) {
-      credit.cancelled = true;
-      credit.wake?.();
+    this.#credits.get(stream)?.giveUp();
+  }
+
+  async #sendPiece(stream: number, credit: Credit, bytes: Uint8Array): Promise<void> {
+    for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES_MAX) {
+      if (!(await credit.take())) {
+        return;
+      }
+      this.#writer.body(stream, bytes.subarray(offset, offset + PIECE_BYTES_MAX));
     }
   }
 }
