@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use freshet_store::StoredDocument;
 use freshet_values::value::object_size;
-use freshet_values::{DocumentId, Object, TableNumber, Value};
+use freshet_values::{Decoder, DocumentId, Object, TableNumber, Value};
 
 use crate::error::SystemError;
 
@@ -61,9 +61,17 @@ impl Document {
         }
         let unreadable =
             |detail: String| SystemError::Unreadable { id: self.id.to_string(), detail };
-        match Value::decode_stored(&self.stored.json).map_err(|error| unreadable(error.to_string()))? {
+        match Decoder::STRICT.value(&self.stored.json).map_err(|error| unreadable(error.to_string()))? {
             Value::Object(object) => Ok(self.object.get_or_init(|| object)),
             _ => Err(unreadable("it is not an object".to_owned())),
+        }
+    }
+
+    /// Whether it holds the placeholder of a commit timestamp; only versions made in memory do.
+    pub(crate) fn is_unresolved(&self) -> Result<bool, SystemError> {
+        match self.object.get() {
+            Some(object) => Ok(object.values().any(Value::contains_commit_ts)),
+            None => Ok(false),
         }
     }
 

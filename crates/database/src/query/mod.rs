@@ -4,7 +4,7 @@ pub(crate) mod cursor;
 mod filter;
 mod parse;
 pub(crate) mod range;
-mod stream;
+pub(crate) mod stream;
 
 use freshet_store::Order;
 use freshet_values::{FieldPath, IndexName, TableName, Value, key};

@@ -1,7 +1,7 @@
 //! Reads the query JSON of the client package. What is wrong with it is said in one line, without the argument's name.
 
 use freshet_store::Order;
-use freshet_values::{FieldPath, IndexName, TableName, Value};
+use freshet_values::{Decoder, FieldPath, IndexName, TableName, Value};
 use serde_json::Value as Json;
 
 use super::{
@@ -128,7 +128,7 @@ fn expression(json: &Json, depth: usize) -> Result<Expression, String> {
 }
 
 fn operand(json: &Json) -> Result<Option<Value>, String> {
-    Value::operand_from_json(json).map_err(|error| error.to_string())
+    Decoder::WITH_COMMIT_TS.operand_from_json(json).map_err(|error| error.to_string())
 }
 
 fn path(text: &str) -> Result<FieldPath, String> {

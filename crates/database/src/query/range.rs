@@ -25,30 +25,6 @@ pub(crate) fn interval(
     Ok(bounds.interval(fields))
 }
 
-/// An interval that contains no key.
-pub(crate) fn empty() -> KeyInterval {
-    KeyInterval { start: Vec::new(), end: Some(Vec::new()) }
-}
-
-/// The interval of the keys that begin with the prefix.
-pub(crate) fn prefix(start: Vec<u8>) -> KeyInterval {
-    let end = key::successor_of_prefix(&start);
-    KeyInterval { start, end }
-}
-
-/// The interval that contains this key alone.
-pub(crate) fn point(key: &[u8]) -> KeyInterval {
-    KeyInterval { start: key.to_vec(), end: Some(successor(key)) }
-}
-
-/// The least key greater than this one.
-pub(crate) fn successor(key: &[u8]) -> Vec<u8> {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next
-}
-
 #[derive(Default)]
 struct Bounds<'a> {
     equalities: Vec<(&'a FieldPath, Option<&'a Value>)>,
@@ -159,7 +135,7 @@ impl<'a> Bounds<'a> {
             Some((true, value)) => with(value),
             Some((false, value)) => match key::successor_of_prefix(&with(value)) {
                 Some(start) => start,
-                None => return empty(),
+                None => return KeyInterval::empty(),
             },
         };
         let end = match self.upper {
@@ -168,7 +144,7 @@ impl<'a> Bounds<'a> {
             Some((false, value)) => Some(with(value)),
         };
         if end.as_ref().is_some_and(|end| *end <= start) {
-            return empty();
+            return KeyInterval::empty();
         }
         KeyInterval { start, end }
     }

@@ -63,13 +63,13 @@ impl SqliteStore {
     /// [`StoreError::NewerFormat`] and [`StoreError::Foreign`] for files that this release must not touch,
     /// [`StoreError::Damaged`] when the check after an unclean shutdown finds something, or a storage failure.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, StoreError> {
-        let connection = Connection::open_with_flags(
+        let mut connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(|error| failure(&error))?;
         layout::prepare(&connection, path, options)?;
-        recovery::check_after_crash(&connection, path, options.check_max)?;
+        recovery::check_after_crash(&mut connection, path, options.check_max)?;
         layout::set_meta(&connection, layout::META_CLEAN, "0").map_err(|error| failure(&error))?;
         let timestamp = layout::durable_timestamp(&connection)?;
         Ok(SqliteStore {

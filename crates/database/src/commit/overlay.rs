@@ -1,0 +1,108 @@
+//! Versions that lie over a store snapshot: commits that the store does not have yet, or older versions for a read of
+//! the past.
+//!
+//! Persistent maps: a transaction takes its own copy in constant time and never sees later changes.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use freshet_store::{IndexId, TableId};
+use freshet_values::{InternalId, KeyInterval, Timestamp};
+use imbl::{HashMap, OrdMap};
+
+use super::changes::Committed;
+use crate::document::Document;
+
+/// The newest version here, with the commit that made it; no document means deleted.
+#[derive(Clone)]
+struct Version {
+    timestamp: Timestamp,
+    document: Option<Arc<Document>>,
+}
+
+/// See the module.
+#[derive(Clone, Default)]
+pub(crate) struct Overlay {
+    documents: OrdMap<(TableId, InternalId), Version>,
+    indexes: HashMap<IndexId, OrdMap<Arc<[u8]>, Version>>,
+}
+
+impl Overlay {
+    /// The version of a document, if it is here; `Some(None)` means deleted.
+    pub(crate) fn get(&self, table: TableId, internal: InternalId) -> Option<Option<&Arc<Document>>> {
+        self.documents.get(&(table, internal)).map(|version| version.document.as_ref())
+    }
+
+    /// Entries of an index within an interval, in ascending order.
+    pub(crate) fn range(
+        &self,
+        index: IndexId,
+        interval: &KeyInterval,
+    ) -> impl DoubleEndedIterator<Item = (&Arc<[u8]>, Option<&Arc<Document>>)> {
+        let bounds = (!interval.is_empty()).then(|| {
+            let end = match &interval.end {
+                Some(end) => Bound::Excluded(end.as_slice()),
+                None => Bound::Unbounded,
+            };
+            (Bound::Included(interval.start.as_slice()), end)
+        });
+        self.indexes
+            .get(&index)
+            .zip(bounds)
+            .into_iter()
+            .flat_map(|(entries, bounds)| entries.range::<_, [u8]>(bounds))
+            .map(|(key, version)| (key, version.document.as_ref()))
+    }
+
+    /// Lays a commit on top.
+    pub(crate) fn apply(&mut self, commit: &Committed) {
+        let timestamp = commit.timestamp;
+        for change in &commit.documents {
+            let version = Version { timestamp, document: change.new.clone() };
+            self.documents.insert((change.table, change.internal), version);
+        }
+        for change in &commit.keys {
+            let version = Version { timestamp, document: change.new.clone() };
+            self.indexes.entry(change.index).or_default().insert(Arc::clone(&change.key), version);
+        }
+    }
+
+    /// Lays the versions before a commit on top; to read the past, commits are undone newest first.
+    pub(crate) fn undo(&mut self, commit: &Committed) {
+        let timestamp = commit.timestamp;
+        for change in &commit.documents {
+            let version = Version { timestamp, document: change.old.clone() };
+            self.documents.insert((change.table, change.internal), version);
+        }
+        for change in &commit.keys {
+            let version = Version { timestamp, document: change.old.clone() };
+            self.indexes.entry(change.index).or_default().insert(Arc::clone(&change.key), version);
+        }
+    }
+
+    /// Takes away what a commit laid here and no later one replaced: the store has it.
+    pub(crate) fn drop_commit(&mut self, commit: &Committed) {
+        let timestamp = commit.timestamp;
+        for change in &commit.documents {
+            let key = (change.table, change.internal);
+            if self.documents.get(&key).is_some_and(|version| version.timestamp == timestamp) {
+                self.documents.remove(&key);
+            }
+        }
+        for change in &commit.keys {
+            let Some(entries) = self.indexes.get_mut(&change.index) else { continue };
+            if entries.get(&change.key).is_some_and(|version| version.timestamp == timestamp) {
+                entries.remove(&change.key);
+            }
+            if entries.is_empty() {
+                self.indexes.remove(&change.index);
+            }
+        }
+    }
+
+    /// Nothing lies over the store.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.indexes.is_empty()
+    }
+}

@@ -1,0 +1,168 @@
+//! Turns the pending writes of a transaction into a commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use freshet_store::{CommitRecord, DocumentWrite, IndexWrite, TableId, TableView};
+use freshet_values::{Timestamp, Value};
+
+use super::changes::{Committed, DocumentChange, KeyChange};
+use crate::catalog::{Catalog, IndexMeta, TableState, by_id_key};
+use crate::document::Document;
+use crate::error::SystemError;
+use crate::schema::SchemaEnforcer;
+
+/// All that a commit needs except its timestamp and its surroundings.
+pub(crate) struct Prepared {
+    pub(crate) documents: Vec<DocumentChange>,
+    /// The transaction's own catalog, with the indexes that its writes belong to.
+    pub(crate) catalog: Arc<Catalog>,
+    /// Entries for an index that is being built: existing documents with their keys.
+    pub(crate) backfill: Vec<IndexWrite>,
+    pub(crate) enforcer: Option<Arc<dyn SchemaEnforcer>>,
+    pub(crate) meta: Vec<(String, String)>,
+    pub(crate) views: Vec<TableView>,
+    /// Internal numbers of new tables and indexes are in use from now on.
+    pub(crate) numbered: bool,
+    /// Keys of documents that hold no placeholder; the rest is keyed once the timestamp is known.
+    keys: Vec<KeyChange>,
+    unresolved: Vec<usize>,
+}
+
+impl Prepared {
+    /// Does everything that needs no lock.
+    pub(crate) fn new(documents: Vec<DocumentChange>, catalog: Arc<Catalog>) -> Result<Prepared, SystemError> {
+        let mut prepared = Prepared {
+            documents,
+            catalog,
+            backfill: Vec::new(),
+            enforcer: None,
+            meta: Vec::new(),
+            views: Vec::new(),
+            numbered: false,
+            keys: Vec::new(),
+            unresolved: Vec::new(),
+        };
+        for (position, change) in prepared.documents.iter().enumerate() {
+            let unresolved = match &change.new {
+                Some(new) => new.is_unresolved()?,
+                None => false,
+            };
+            if unresolved {
+                prepared.unresolved.push(position);
+            } else {
+                keys_of(&prepared.catalog, change, &mut prepared.keys)?;
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// The commit at a timestamp. Called under the lock, so whatever can be done before is done before.
+    pub(crate) fn commit_at(mut self, timestamp: Timestamp) -> Result<Committed, SystemError> {
+        for position in self.unresolved {
+            let change = &mut self.documents[position];
+            let pending = change.new.as_ref().expect("only new versions hold placeholders");
+            let mut object = Value::Object(pending.object()?.clone());
+            object.resolve_commit_ts(timestamp);
+            let Value::Object(object) = object else { unreachable!("made as an object above") };
+            change.new = Some(Arc::new(Document::new(pending.id(), object)));
+            keys_of(&self.catalog, change, &mut self.keys)?;
+        }
+        let mut counts: BTreeMap<TableId, i64> = BTreeMap::new();
+        for change in &self.documents {
+            let delta = i64::from(change.new.is_some()) - i64::from(change.old.is_some());
+            if delta != 0 {
+                *counts.entry(change.table).or_default() += delta;
+            }
+        }
+        let record = record(timestamp, &self.catalog, &self.documents, &self.keys, self.backfill);
+        let old_versions: usize =
+            self.documents.iter().filter_map(|change| change.old.as_ref()).map(|old| old.weight()).sum();
+        Ok(Committed {
+            timestamp,
+            weight: record.weight() + old_versions,
+            record: Arc::new(record),
+            documents: self.documents,
+            keys: self.keys,
+            counts: counts.into_iter().collect(),
+            catalog_before: None,
+            enforcer_before: None,
+            meta: self.meta,
+            views: self.views,
+        })
+    }
+}
+
+/// The changes of readable names that follow from a changed row of `_tables`.
+pub(crate) fn view(
+    table: &crate::catalog::TableMeta,
+    present: bool,
+) -> TableView {
+    let name = match table.namespace.0 {
+        0 => table.name.to_string(),
+        namespace => format!("component {namespace}/{}", table.name),
+    };
+    TableView { table: table.id, name, present: present && table.state == TableState::Active }
+}
+
+fn keys_of(catalog: &Catalog, change: &DocumentChange, out: &mut Vec<KeyChange>) -> Result<(), SystemError> {
+    let old = change.old.as_ref().map(|document| document.object()).transpose()?;
+    let new = change.new.as_ref().map(|document| document.object()).transpose()?;
+    for index in catalog.indexes(change.table).iter().filter(|index| index.is_maintained()) {
+        let key = |document: &Document, object| key_of(index, document, object);
+        let old_key = change.old.as_deref().zip(old).map(|(document, object)| key(document, object));
+        let new_key = change.new.as_deref().zip(new).map(|(document, object)| key(document, object));
+        let mut push = |key: Vec<u8>, old: Option<&Arc<Document>>, new: Option<&Arc<Document>>| {
+            let key = Arc::from(key);
+            out.push(KeyChange { index: index.id, key, old: old.cloned(), new: new.cloned() });
+        };
+        if old_key == new_key {
+            if let Some(key) = new_key {
+                push(key, change.old.as_ref(), change.new.as_ref());
+            }
+            continue;
+        }
+        if let Some(key) = old_key {
+            push(key, change.old.as_ref(), None);
+        }
+        if let Some(key) = new_key {
+            push(key, None, change.new.as_ref());
+        }
+    }
+    Ok(())
+}
+
+/// The key of a document in an index.
+pub(crate) fn key_of(index: &IndexMeta, document: &Document, object: &freshet_values::Object) -> Vec<u8> {
+    if index.is_by_id() { by_id_key(document.id()) } else { index.key(object) }
+}
+
+fn record(
+    timestamp: Timestamp,
+    catalog: &Catalog,
+    documents: &[DocumentChange],
+    keys: &[KeyChange],
+    backfill: Vec<IndexWrite>,
+) -> CommitRecord {
+    let documents = documents
+        .iter()
+        .map(|change| DocumentWrite {
+            table: change.table,
+            internal: change.internal,
+            new: change.new.as_ref().map(|new| new.stored().clone()),
+        })
+        .collect();
+    let mut indexes = Vec::with_capacity(keys.len() + backfill.len());
+    for change in keys {
+        let table = catalog.table_of_index(change.index).expect("keys were made from this catalog");
+        if change.index != table.by_id {
+            indexes.push(IndexWrite {
+                index: change.index,
+                key: Arc::clone(&change.key),
+                document: change.new.as_ref().map(|new| (table.id, new.id().internal)),
+            });
+        }
+    }
+    indexes.extend(backfill);
+    CommitRecord { timestamp, documents, indexes }
+}

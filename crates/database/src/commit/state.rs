@@ -1,0 +1,74 @@
+//! What all transactions share, behind one short lock.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use freshet_store::TableId;
+use freshet_values::Timestamp;
+use imbl::HashMap;
+
+use super::changes::Committed;
+use super::overlay::Overlay;
+use super::window::Window;
+use crate::catalog::Catalog;
+use crate::schema::SchemaEnforcer;
+
+/// See the module. Invariant: a store snapshot at `dropped_through` or later plus the overlay is the state at
+/// `visible_ts`.
+pub(crate) struct State {
+    pub(crate) overlay: Overlay,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) enforcer: Arc<dyn SchemaEnforcer>,
+    pub(crate) counts: HashMap<TableId, u64>,
+    /// The last commit that transactions see.
+    pub(crate) visible_ts: Timestamp,
+    /// The last timestamp given out; ahead of `visible_ts` only after a failure.
+    pub(crate) last_ts: Timestamp,
+    /// The last commit that survives a power cut.
+    pub(crate) durable_ts: Timestamp,
+    /// Up to here the overlay may have forgotten commits.
+    pub(crate) dropped_through: Timestamp,
+    pub(crate) window: Window,
+    /// Commits that wait for the committer, oldest first.
+    pub(crate) queue: VecDeque<Arc<Committed>>,
+    /// Bytes of commits that are queued or being stored.
+    pub(crate) queued_bytes: usize,
+    /// Number of commits that are queued or being stored.
+    pub(crate) queued_commits: usize,
+    /// Why nothing can be written any more.
+    pub(crate) failed: Option<Arc<str>>,
+    /// The database is being closed.
+    pub(crate) closing: bool,
+}
+
+impl State {
+    /// Adds to the number of documents of some tables.
+    pub(crate) fn add_counts(counts: &mut HashMap<TableId, u64>, deltas: &[(TableId, i64)], undo: bool) {
+        for (table, delta) in deltas {
+            let delta = if undo { -delta } else { *delta };
+            let count = counts.entry(*table).or_insert(0);
+            *count = count.saturating_add_signed(delta);
+        }
+    }
+
+    /// Goes back to the last durable commit after the store refused the rest; returns the commits that are undone.
+    pub(crate) fn fail(&mut self, cause: &str) -> Vec<Arc<Committed>> {
+        self.failed = Some(Arc::from(cause));
+        let undone = self.window.take_after(self.durable_ts);
+        for commit in &undone {
+            self.overlay.undo(commit);
+            State::add_counts(&mut self.counts, &commit.counts, true);
+            if let Some(catalog) = &commit.catalog_before {
+                self.catalog = Arc::clone(catalog);
+            }
+            if let Some(enforcer) = &commit.enforcer_before {
+                self.enforcer = Arc::clone(enforcer);
+            }
+        }
+        self.visible_ts = self.durable_ts;
+        self.queue.clear();
+        self.queued_bytes = 0;
+        self.queued_commits = 0;
+        undone
+    }
+}

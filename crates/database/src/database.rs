@@ -1,0 +1,358 @@
+//! The handle of an open database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::thread::JoinHandle;
+
+use freshet_store::{Batch, Order, Store};
+use freshet_values::{KeyInterval, Timestamp};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use crate::catalog::system_tables::{FIRST_FREE_INTERNAL, INDEX, SYSTEM_TABLES, TABLES};
+use crate::catalog::{Catalog, IndexState};
+use crate::clock::{Clock, Randomness};
+use crate::commit::committer;
+use crate::commit::exclusive::{ExclusiveGuard, ExclusiveToken};
+use crate::commit::overlay::Overlay;
+use crate::commit::state::State;
+use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
+use crate::maintenance::{self, Maintenance};
+use crate::namespace::Namespace;
+use crate::options::DatabaseOptions;
+use crate::query::cursor::CursorKey;
+use crate::read_set::ReadSet;
+use crate::shared::{Durability, META_NEXT_INTERNAL, Shared};
+use crate::subscription::{Subscription, Subscriptions, Waker};
+use crate::transaction::Transaction;
+use crate::transaction::view::View;
+
+/// Name of the stored text from which the keys of cursors are made.
+const META_CURSOR_SECRET: &str = "cursor_secret";
+
+/// An open database; cheap to clone. The last handle to be dropped waits until all commits are stored.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+    _threads: Arc<Threads>,
+}
+
+/// A commit that is visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its timestamp: the value of commit timestamp placeholders, and what to wait for.
+    pub ts: Timestamp,
+}
+
+/// The threads of a database; they end with its last handle.
+struct Threads {
+    shared: Arc<Shared>,
+    handles: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Database {
+    /// Opens the database in a store and makes what every database has. Blocks.
+    ///
+    /// # Errors
+    /// A storage failure, or contents that this release does not understand.
+    pub fn open(
+        store: Arc<dyn Store>,
+        options: DatabaseOptions,
+        clock: Arc<dyn Clock>,
+        randomness: Randomness,
+    ) -> Result<Database, CommitError> {
+        let cursor_key = CursorKey::new(&cursor_secret(&*store, &randomness)?);
+        let (state, next_internal) = load(&*store, &options).map_err(DatabaseError::from)?;
+        let durable = Durability { timestamp: state.durable_ts, failed: None };
+        let shared = Arc::new(Shared {
+            store,
+            clock,
+            randomness,
+            options,
+            cursor_key,
+            state: Mutex::new(state),
+            queue_filled: Condvar::new(),
+            queue_drained: Condvar::new(),
+            durability: watch::channel(durable).0,
+            subscriptions: Arc::new(Subscriptions::default()),
+            exclusive: Arc::new(ExclusiveToken::default()),
+            next_internal: AtomicU32::new(next_internal),
+            maintenance: Maintenance::default(),
+            conflict_check_off: AtomicBool::new(false),
+        });
+        let threads = Threads { shared: Arc::clone(&shared), handles: Mutex::new(Vec::new()) };
+        threads.spawn("freshet-committer", |shared| committer::run(shared))?;
+        let database = Database { shared, _threads: Arc::new(threads) };
+        database.prepare()?;
+        database._threads.spawn("freshet-maintenance", maintenance::run)?;
+        Ok(database)
+    }
+
+    /// Begins at the newest visible commit.
+    ///
+    /// # Errors
+    /// A storage failure, or too many transactions under way.
+    pub fn begin(&self) -> Result<Transaction, SystemError> {
+        Ok(Transaction::new(Arc::clone(&self.shared), self.shared.newest()?))
+    }
+
+    /// Begins at a moment of the recent past.
+    ///
+    /// # Errors
+    /// [`SystemError::OutOfRetention`] when it is too long ago or has not come yet, or a storage failure.
+    pub fn begin_at(&self, ts: Timestamp) -> Result<Transaction, SystemError> {
+        Ok(Transaction::new(Arc::clone(&self.shared), self.shared.at(ts)?))
+    }
+
+    /// Waits for the exclusive token; then begin the transaction, and let it [`Transaction::hold`] the guard. Blocks.
+    #[must_use]
+    pub fn exclusive(&self) -> ExclusiveGuard {
+        self.shared.exclusive.exclusive()
+    }
+
+    /// Commits. The writes are visible to whoever begins from now on, and durable after [`Database::wait_durable`]. A
+    /// transaction without writes always succeeds, at the timestamp of its snapshot. Blocks while too many commits wait for the
+    /// disk, or while another transaction holds the exclusive token.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] when something read was written meanwhile: run it again.
+    pub fn commit(&self, transaction: Transaction) -> Result<Commit, CommitError> {
+        transaction.commit().map(|ts| Commit { ts })
+    }
+
+    /// Waits until the commit at this timestamp, and all before it, survive a power cut.
+    ///
+    /// # Errors
+    /// The store failed before.
+    pub async fn wait_durable(&self, ts: Timestamp) -> Result<(), DurabilityError> {
+        let mut changes = self.shared.durability.subscribe();
+        let reached = changes
+            .wait_for(|durability| durability.timestamp >= ts || durability.failed.is_some())
+            .await
+            .map_err(|_| DurabilityError("the database was closed".to_owned()))?;
+        match &reached.failed {
+            Some(cause) if reached.timestamp < ts => Err(DurabilityError(cause.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Like [`Database::wait_durable`], for threads without a runtime.
+    ///
+    /// # Errors
+    /// The store failed before.
+    pub fn wait_durable_blocking(&self, ts: Timestamp) -> Result<(), DurabilityError> {
+        self.shared.wait_durable_blocking(ts)
+    }
+
+    /// The newest commit that transactions see.
+    #[must_use]
+    pub fn visible_ts(&self) -> Timestamp {
+        self.shared.state.lock().visible_ts
+    }
+
+    /// The newest commit that survives a power cut.
+    #[must_use]
+    pub fn durable_ts(&self) -> Timestamp {
+        self.shared.durability.borrow().timestamp
+    }
+
+    /// The oldest moment that [`Database::begin_at`] can reach.
+    #[must_use]
+    pub fn oldest_ts(&self) -> Timestamp {
+        self.shared.state.lock().window.floor()
+    }
+
+    /// Why nothing can be written any more, if a store failure has made the database read-only.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.shared.state.lock().failed.clone()
+    }
+
+    /// Tables and indexes as of now.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.shared.state.lock().catalog)
+    }
+
+    /// Commits and bytes that wait for the disk, for metrics.
+    #[must_use]
+    pub fn queued(&self) -> (usize, usize) {
+        let state = self.shared.state.lock();
+        (state.queued_commits, state.queued_bytes)
+    }
+
+    /// The options it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &DatabaseOptions {
+        &self.shared.options
+    }
+
+    /// The clock it was opened with.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// The randomness it was opened with.
+    #[must_use]
+    pub fn randomness(&self) -> &Randomness {
+        &self.shared.randomness
+    }
+
+    /// The store, for backups, exports and the log.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Watches what was read at `ts`. Writes since then count: the subscription may be invalid at once, and then nobody is
+    /// woken. Otherwise `waker` is called when it becomes invalid.
+    #[must_use]
+    pub fn subscribe(&self, read_set: Arc<ReadSet>, ts: Timestamp, waker: Waker) -> Subscription {
+        // Held while registering, so that no commit falls between the look back and the watch.
+        let state = self.shared.state.lock();
+        let invalid_since = if ts < state.window.floor() {
+            Some(ts.succ())
+        } else {
+            state.window.first_hit(&read_set, ts).map(|hit| hit.timestamp)
+        };
+        self.shared.subscriptions.add(read_set, waker, invalid_since)
+    }
+
+    /// Makes system tables and their indexes that are missing, and reads the schemas.
+    fn prepare(&self) -> Result<(), CommitError> {
+        let mut transaction = self.begin().map_err(DatabaseError::from)?;
+        let mut added = Vec::new();
+        for definition in SYSTEM_TABLES {
+            let name = definition.name.parse().expect("names of system tables are identifiers");
+            let table = transaction.create_table_if_missing(Namespace::ROOT, &name)?;
+            for (index, spec) in definition.index_specs() {
+                let found = transaction.catalog().index_by_name(table.id, &index).cloned();
+                match found {
+                    None => added.push(transaction.create_index(Namespace::ROOT, &name, &index, spec, false)?),
+                    // Left behind by a start that was cut short.
+                    Some(found) if found.state != IndexState::Enabled => added.push(found.id),
+                    Some(_) => {}
+                }
+            }
+        }
+        transaction.commit()?;
+        if !added.is_empty() {
+            maintenance::build_indexes(&self.shared)?;
+            let mut transaction = self.begin().map_err(DatabaseError::from)?;
+            for index in added {
+                transaction.enable_index(index)?;
+            }
+            transaction.commit()?;
+        }
+        let mut transaction = self.begin().map_err(DatabaseError::from)?;
+        let namespaces: Vec<Namespace> = transaction
+            .catalog()
+            .tables()
+            .filter(|table| table.name == "_schemas")
+            .map(|table| table.namespace)
+            .collect();
+        let mut rows = Vec::new();
+        for namespace in namespaces {
+            rows.extend(transaction.live_schemas(namespace)?);
+        }
+        self.shared.state.lock().enforcer = crate::schema::compile(&rows);
+        Ok(())
+    }
+
+    /// Lets conflicting transactions commit, for tests that must notice.
+    #[cfg(test)]
+    pub(crate) fn disable_conflict_check(&self) {
+        self.shared.conflict_check_off.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Threads {
+    fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<(), DatabaseError> {
+        let shared = Arc::clone(&self.shared);
+        let handle = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&shared))
+            .map_err(|error| SystemError::Defect(format!("thread {name} cannot start: {error}")))?;
+        self.handles.lock().push(handle);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.maintenance.close();
+        self.shared.state.lock().closing = true;
+        self.shared.queue_filled.notify_all();
+        for handle in self.handles.get_mut().drain(..) {
+            if handle.join().is_err() {
+                tracing::error!("a thread of the database panicked");
+            }
+        }
+    }
+}
+
+fn cursor_secret(store: &dyn Store, randomness: &Randomness) -> Result<[u8; 32], CommitError> {
+    let mut secret = [0; 32];
+    if let Some(text) = store.meta(META_CURSOR_SECRET).map_err(DatabaseError::from)? {
+        let damaged = |error| SystemError::Defect(format!("the stored cursor secret is damaged: {error}"));
+        hex::decode_to_slice(text, &mut secret).map_err(damaged).map_err(DatabaseError::from)?;
+        return Ok(secret);
+    }
+    secret = randomness.bytes();
+    let meta = vec![(META_CURSOR_SECRET.to_owned(), hex::encode(secret))];
+    store.commit(&Batch { meta, ..Batch::default() }).map_err(DatabaseError::from)?;
+    Ok(secret)
+}
+
+/// Reads what is kept in memory.
+fn load(store: &dyn Store, options: &DatabaseOptions) -> Result<(State, u32), SystemError> {
+    let snapshot = Arc::from(store.snapshot()?);
+    let view = View::new(Arc::clone(&snapshot), Overlay::default(), snapshot.timestamp());
+    let mut catalog = Catalog::bootstrap();
+    let mut next_internal = FIRST_FREE_INTERNAL;
+    for id in [TABLES, INDEX] {
+        let table = Arc::clone(catalog.table(id).expect("every catalog has the tables that describe it"));
+        let index = Arc::clone(catalog.index(table.by_creation_time).expect("every table has this index"));
+        let mut rest = Some(KeyInterval::all());
+        while let Some(interval) = rest {
+            let chunk = view.scan(&table, &index, &interval, Order::Asc, 1000)?;
+            for (_, row) in chunk.rows {
+                catalog.apply(id, None, Some(&row))?;
+            }
+            rest = chunk.rest;
+        }
+    }
+    for table in catalog.tables() {
+        for index in catalog.indexes(table.id) {
+            next_internal = next_internal.max(index.id.0 + 1);
+        }
+        next_internal = next_internal.max(table.id.0 + 1);
+    }
+    if let Some(stored) = store.meta(META_NEXT_INTERNAL)?.and_then(|text| text.parse().ok()) {
+        next_internal = next_internal.max(stored);
+    }
+    let timestamp = snapshot.timestamp();
+    let state = State {
+        overlay: Overlay::default(),
+        catalog: Arc::new(catalog),
+        enforcer: crate::schema::compile(&[]),
+        counts: store.table_counts()?.into_iter().collect(),
+        visible_ts: timestamp,
+        last_ts: timestamp,
+        durable_ts: timestamp,
+        dropped_through: timestamp,
+        window: Shared::new_window(options, timestamp),
+        queue: std::collections::VecDeque::new(),
+        queued_bytes: 0,
+        queued_commits: 0,
+        failed: None,
+        closing: false,
+    };
+    Ok((state, next_internal))
+}

@@ -1,0 +1,48 @@
+//! How a database is opened.
+
+use std::time::Duration;
+
+use crate::limits::TransactionLimits;
+
+/// Bounds and durations of one database.
+#[derive(Clone, Debug)]
+pub struct DatabaseOptions {
+    /// What one transaction may use.
+    pub limits: TransactionLimits,
+    /// How long recent commits stay in memory at least (unless they need more than `window_bytes_max`): reads of the past and
+    /// subscriptions can start within this time, and transactions that take longer cannot commit.
+    pub window_age: Duration,
+    /// Bytes of recent commits in memory.
+    pub window_bytes_max: usize,
+    /// Bytes of commits that may wait for the disk before further ones are held back.
+    pub queue_bytes_max: usize,
+    /// Number of commits that may wait for the disk before further ones are held back.
+    pub queue_commits_max: usize,
+    /// How long a commit is held back before it fails as overloaded.
+    pub queue_wait_max: Duration,
+    /// How long ordinary commits wait for the holder of the exclusive token.
+    pub exclusive_wait_max: Duration,
+    /// How long commits stay in the log on disk.
+    pub log_retention: Duration,
+    /// Number of tables of user data.
+    pub user_tables_max: usize,
+    /// Documents that one step of building an index handles.
+    pub backfill_chunk: usize,
+}
+
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        DatabaseOptions {
+            limits: TransactionLimits::default(),
+            window_age: Duration::from_secs(60),
+            window_bytes_max: 64 << 20,
+            queue_bytes_max: 64 << 20,
+            queue_commits_max: 16_384,
+            queue_wait_max: Duration::from_secs(10),
+            exclusive_wait_max: Duration::from_secs(1),
+            log_retention: Duration::from_secs(2 * 24 * 3600),
+            user_tables_max: 10_000,
+            backfill_chunk: 512,
+        }
+    }
+}

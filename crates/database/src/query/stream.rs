@@ -1,0 +1,178 @@
+//! A query under way: rows of an index merged with pending writes, one at a time.
+//!
+//! Rows are loaded ahead in growing chunks, but only rows that were handed out, or rejected by a filter, become part of the
+//! read set and count against limits.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use freshet_store::Order;
+use freshet_values::KeyInterval;
+
+use super::Operator;
+use crate::catalog::{IndexMeta, TableMeta};
+use crate::document::Document;
+use crate::error::DatabaseError;
+use crate::transaction::Transaction;
+use crate::transaction::view::{Row, split};
+use crate::virtual_tables::VirtualTable;
+
+/// Rows of the first load when nothing tells how many will be wanted.
+const FIRST_CHUNK: usize = 16;
+/// Rows of the largest load.
+const CHUNK_MAX: usize = 256;
+
+/// Where a stream's rows come from.
+#[derive(Clone)]
+pub(crate) struct StreamSource {
+    pub(crate) table: Arc<TableMeta>,
+    pub(crate) index: Arc<IndexMeta>,
+    pub(crate) interval: KeyInterval,
+    pub(crate) order: Order,
+    /// Rows are shown in their public form.
+    pub(crate) shown_as: Option<VirtualTable>,
+}
+
+pub(crate) struct Stream {
+    /// `None`: a table that does not exist, which has no rows.
+    source: Option<StreamSource>,
+    operators: Vec<Operator>,
+    /// Whether rows count against the limits of app code.
+    counted: bool,
+    /// Rows of the snapshot that were loaded ahead.
+    loaded: VecDeque<Row>,
+    /// What has not been loaded from the snapshot.
+    unloaded: Option<KeyInterval>,
+    /// What has not been passed yet, for pending writes.
+    ahead: KeyInterval,
+    next_chunk: usize,
+    done: bool,
+}
+
+/// One step of a stream.
+pub(crate) enum Step {
+    /// A row; `accepted` if no filter rejected it.
+    Row { key: Arc<[u8]>, row: Arc<Document>, accepted: Option<Arc<Document>> },
+    /// There are no more rows.
+    End,
+}
+
+impl Stream {
+    pub(crate) fn new(source: Option<StreamSource>, operators: Vec<Operator>, counted: bool) -> Stream {
+        let interval = source.as_ref().map_or_else(KeyInterval::empty, |source| source.interval.clone());
+        let next_chunk = match operators.as_slice() {
+            [Operator::Limit(limit), ..] => usize::try_from(*limit).unwrap_or(CHUNK_MAX).clamp(1, CHUNK_MAX),
+            _ => FIRST_CHUNK,
+        };
+        Stream {
+            source,
+            operators,
+            counted,
+            loaded: VecDeque::new(),
+            unloaded: Some(interval.clone()).filter(|interval| !interval.is_empty()),
+            ahead: interval,
+            next_chunk,
+            done: false,
+        }
+    }
+
+    /// The next row that passes all filters.
+    pub(crate) fn next(&mut self, transaction: &mut Transaction) -> Result<Option<Arc<Document>>, DatabaseError> {
+        loop {
+            match self.step(transaction)? {
+                Step::End => return Ok(None),
+                Step::Row { accepted: Some(row), .. } => return Ok(Some(row)),
+                Step::Row { accepted: None, .. } => {}
+            }
+        }
+    }
+
+    /// Takes one row, whether or not a filter rejects it.
+    pub(crate) fn step(&mut self, transaction: &mut Transaction) -> Result<Step, DatabaseError> {
+        let used_up = self.operators.iter().any(|operator| matches!(operator, Operator::Limit(0)));
+        if self.done || used_up {
+            self.done = true;
+            return Ok(Step::End);
+        }
+        let Some(source) = self.source.clone() else {
+            self.done = true;
+            return Ok(Step::End);
+        };
+        let Some((key, row)) = self.peek(transaction)? else {
+            self.done = true;
+            self.record(transaction, &source.interval)?;
+            return Ok(Step::End);
+        };
+        if self.loaded.front().is_some_and(|(loaded, _)| *loaded == key) {
+            self.loaded.pop_front();
+        }
+        let (_, ahead) = split(&self.ahead, &key, source.order);
+        self.ahead = ahead;
+        let (passed, _) = split(&source.interval, &key, source.order);
+        if self.counted {
+            transaction.charge_row(&row);
+        }
+        self.record(transaction, &passed)?;
+        let shown = match source.shown_as {
+            None => Arc::clone(&row),
+            Some(table) => transaction.show(table, source.table.namespace, &row)?,
+        };
+        let accepted = self.accept(&shown)?.then_some(shown);
+        Ok(Step::Row { key, row, accepted })
+    }
+
+    /// The next row without taking it: nothing is recorded or counted.
+    pub(crate) fn peek(&mut self, transaction: &Transaction) -> Result<Option<Row>, DatabaseError> {
+        let Some(source) = &self.source else { return Ok(None) };
+        loop {
+            if self.loaded.is_empty()
+                && let Some(unloaded) = self.unloaded.take()
+            {
+                let chunk =
+                    transaction.load(&source.table, &source.index, &unloaded, source.order, self.next_chunk)?;
+                self.next_chunk = (self.next_chunk * 2).clamp(FIRST_CHUNK, CHUNK_MAX);
+                self.loaded.extend(chunk.rows);
+                self.unloaded = chunk.rest;
+                if self.loaded.is_empty() && self.unloaded.is_some() {
+                    continue;
+                }
+            }
+            let written = transaction.next_pending(source.index.id, &self.ahead, source.order);
+            let Some((key, row)) = self.loaded.front() else { return Ok(written) };
+            if let Some((written_key, written_row)) = written {
+                let order = match source.order {
+                    Order::Asc => written_key.cmp(key),
+                    Order::Desc => key.cmp(&written_key),
+                };
+                if order != Ordering::Greater {
+                    return Ok(Some((written_key, written_row)));
+                }
+            }
+            if transaction.is_gone(source.index.id, key) {
+                self.loaded.pop_front();
+                continue;
+            }
+            return Ok(Some((Arc::clone(key), Arc::clone(row))));
+        }
+    }
+
+    fn record(&self, transaction: &mut Transaction, interval: &KeyInterval) -> Result<(), DatabaseError> {
+        let Some(source) = &self.source else { return Ok(()) };
+        transaction.record_scan(source.index.id, interval, self.counted)
+    }
+
+    fn accept(&mut self, row: &Document) -> Result<bool, DatabaseError> {
+        for operator in &mut self.operators {
+            match operator {
+                Operator::Limit(left) => *left -= 1,
+                Operator::Filter(filter) => {
+                    if !filter.accepts(row.object()?)? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+}

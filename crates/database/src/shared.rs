@@ -1,0 +1,256 @@
+//! What the handles, the transactions and the threads of one database have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
+
+use freshet_store::{IndexId, Store, TableId};
+use freshet_values::Timestamp;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::watch;
+
+use crate::clock::{Clock, Randomness};
+use crate::commit::changes::Committed;
+use crate::commit::exclusive::ExclusiveToken;
+use crate::commit::prepare::Prepared;
+use crate::commit::state::State;
+use crate::commit::window::Window;
+use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
+use crate::maintenance::Maintenance;
+use crate::options::DatabaseOptions;
+use crate::query::cursor::CursorKey;
+use crate::read_set::ReadSet;
+use crate::subscription::Subscriptions;
+use crate::transaction::view::View;
+
+/// How far commits are durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Durability {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) failed: Option<Arc<str>>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Randomness,
+    pub(crate) options: DatabaseOptions,
+    pub(crate) cursor_key: CursorKey,
+    pub(crate) state: Mutex<State>,
+    /// There is something to store, or the database closes.
+    pub(crate) queue_filled: Condvar,
+    /// There is room in the queue.
+    pub(crate) queue_drained: Condvar,
+    pub(crate) durability: watch::Sender<Durability>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) exclusive: Arc<ExclusiveToken>,
+    /// The next internal number of a table or an index.
+    pub(crate) next_internal: AtomicU32,
+    pub(crate) maintenance: Maintenance,
+    /// Tests switch the conflict check off to see that they would notice.
+    pub(crate) conflict_check_off: AtomicBool,
+}
+
+/// Name of the stored text that keeps internal numbers from being used twice.
+pub(crate) const META_NEXT_INTERNAL: &str = "next_internal";
+
+/// A consistent moment: everything that a transaction starts from.
+pub(crate) struct Moment {
+    pub(crate) view: View,
+    pub(crate) catalog: Arc<crate::catalog::Catalog>,
+    pub(crate) enforcer: Arc<dyn crate::schema::SchemaEnforcer>,
+    pub(crate) counts: imbl::HashMap<TableId, u64>,
+}
+
+impl Shared {
+    /// Pins the newest visible state.
+    pub(crate) fn newest(&self) -> Result<Moment, SystemError> {
+        let (snapshot, state) = self.pin()?;
+        Ok(Moment {
+            view: View::new(snapshot, state.overlay.clone(), state.visible_ts),
+            catalog: Arc::clone(&state.catalog),
+            enforcer: Arc::clone(&state.enforcer),
+            counts: state.counts.clone(),
+        })
+    }
+
+    /// Pins the state at a moment of the recent past.
+    pub(crate) fn at(&self, ts: Timestamp) -> Result<Moment, SystemError> {
+        let (snapshot, state) = self.pin()?;
+        if ts < state.window.floor() || ts > state.visible_ts {
+            return Err(SystemError::OutOfRetention { requested: ts, oldest: state.window.floor() });
+        }
+        let later: Vec<Arc<Committed>> = state.window.after(ts).rev().cloned().collect();
+        let mut overlay = state.overlay.clone();
+        let mut catalog = Arc::clone(&state.catalog);
+        let mut enforcer = Arc::clone(&state.enforcer);
+        let mut counts = state.counts.clone();
+        drop(state);
+        for commit in &later {
+            overlay.undo(commit);
+            State::add_counts(&mut counts, &commit.counts, true);
+            if let Some(before) = &commit.catalog_before {
+                catalog = Arc::clone(before);
+            }
+            if let Some(before) = &commit.enforcer_before {
+                enforcer = Arc::clone(before);
+            }
+        }
+        Ok(Moment { view: View::new(snapshot, overlay, ts), catalog, enforcer, counts })
+    }
+
+    /// A store snapshot with the state that fits it: the overlay has every commit that the snapshot lacks.
+    fn pin(&self) -> Result<(Arc<dyn freshet_store::Snapshot>, MutexGuard<'_, State>), SystemError> {
+        loop {
+            let snapshot: Arc<dyn freshet_store::Snapshot> = Arc::from(self.store.snapshot()?);
+            let state = self.state.lock();
+            if snapshot.timestamp() >= state.dropped_through {
+                return Ok((snapshot, state));
+            }
+            // A group became durable in between and the overlay may have forgotten it; a new snapshot contains it.
+        }
+    }
+
+    /// Makes a transaction visible, or says why not.
+    pub(crate) fn commit(
+        &self,
+        snapshot_ts: Timestamp,
+        reads: &ReadSet,
+        mut prepared: Prepared,
+        exclusive: bool,
+    ) -> Result<Timestamp, CommitError> {
+        let _turn = (!exclusive).then(|| self.exclusive.shared(self.options.exclusive_wait_max));
+        let mut state = self.state.lock();
+        self.wait_for_room(&mut state)?;
+        if let Some(cause) = &state.failed {
+            return Err(CommitError::ReadOnly(cause.to_string()));
+        }
+        if snapshot_ts < state.window.floor() {
+            return Err(CommitError::Conflict { table: None, conflicting_ts: None });
+        }
+        if !self.conflict_check_off.load(Ordering::Relaxed)
+            && let Some(hit) = state.window.first_hit(reads, snapshot_ts)
+        {
+            let table = state.catalog.table_of_index(hit.index).map(|table| table.name.clone());
+            return Err(CommitError::Conflict { table, conflicting_ts: Some(hit.timestamp) });
+        }
+        if !prepared.backfill.is_empty() {
+            retain_untouched(&state, snapshot_ts, &mut prepared);
+        }
+        if prepared.numbered {
+            // Read under the lock: a later commit must not store a smaller number.
+            let next = self.next_internal.load(Ordering::Relaxed);
+            prepared.meta.push((META_NEXT_INTERNAL.to_owned(), next.to_string()));
+        }
+        let now = self.clock.now();
+        let timestamp = now.max(state.last_ts.succ());
+        let enforcer = prepared.enforcer.take();
+        let mut commit = prepared.commit_at(timestamp).map_err(DatabaseError::from)?;
+        install(&mut state, &mut commit, enforcer).map_err(DatabaseError::from)?;
+        let commit = Arc::new(commit);
+        state.last_ts = timestamp;
+        state.visible_ts = timestamp;
+        state.overlay.apply(&commit);
+        State::add_counts(&mut state.counts, &commit.counts, false);
+        state.queued_commits += 1;
+        state.queued_bytes += commit.weight;
+        state.queue.push_back(Arc::clone(&commit));
+        state.window.push(Arc::clone(&commit));
+        let wakers = self.subscriptions.invalidate(&commit.keys, timestamp);
+        let catalog_changed = commit.catalog_before.is_some();
+        drop(state);
+        self.queue_filled.notify_one();
+        if catalog_changed {
+            self.maintenance.wake();
+        }
+        for waker in wakers {
+            waker();
+        }
+        Ok(timestamp)
+    }
+
+    fn wait_for_room(&self, state: &mut MutexGuard<'_, State>) -> Result<(), CommitError> {
+        let deadline = Instant::now() + self.options.queue_wait_max;
+        while state.failed.is_none()
+            && (state.queued_bytes >= self.options.queue_bytes_max
+                || state.queued_commits >= self.options.queue_commits_max)
+        {
+            if self.queue_drained.wait_until(state, deadline).timed_out() {
+                return Err(CommitError::Overloaded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks until a commit is durable.
+    pub(crate) fn wait_durable_blocking(&self, timestamp: Timestamp) -> Result<(), DurabilityError> {
+        let mut state = self.state.lock();
+        while state.durable_ts < timestamp {
+            if let Some(cause) = &state.failed {
+                return Err(DurabilityError(cause.to_string()));
+            }
+            self.queue_drained.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Numbers for a new table and its two indexes.
+    pub(crate) fn new_table_numbers(&self) -> (TableId, IndexId, IndexId) {
+        let first = self.next_internal.fetch_add(3, Ordering::Relaxed);
+        (TableId(first), IndexId(first + 1), IndexId(first + 2))
+    }
+
+    /// A number for a new index.
+    pub(crate) fn new_index_number(&self) -> IndexId {
+        IndexId(self.next_internal.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Today, in days since 1970-01-01, for new ids.
+    pub(crate) fn day(&self) -> u16 {
+        u16::try_from(self.clock.now().0 / (24 * 3600 * 1_000_000_000)).unwrap_or(u16::MAX)
+    }
+}
+
+/// Leaves out entries of documents that were written since they were read: those writes kept the new index up to
+/// date themselves, and an entry made from an old version must not come after them.
+fn retain_untouched(state: &State, snapshot_ts: Timestamp, prepared: &mut Prepared) {
+    let mut tables: Vec<TableId> =
+        prepared.backfill.iter().filter_map(|entry| entry.document.map(|(table, _)| table)).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    for table in tables {
+        let touched = state.window.documents_written(table, snapshot_ts);
+        prepared.backfill.retain(|entry| {
+            entry.document.is_none_or(|(of, internal)| of != table || !touched.contains(&internal))
+        });
+    }
+}
+
+/// Brings the shared catalog and enforcer up to date with a commit.
+fn install(
+    state: &mut State,
+    commit: &mut Committed,
+    enforcer: Option<Arc<dyn crate::schema::SchemaEnforcer>>,
+) -> Result<(), SystemError> {
+    use crate::catalog::system_tables::{INDEX, TABLES};
+    if commit.documents.iter().any(|change| change.table == TABLES || change.table == INDEX) {
+        // Not the transaction's own catalog: commits to other tables and indexes may have happened since its snapshot.
+        let mut catalog = (*state.catalog).clone();
+        for change in &commit.documents {
+            catalog.apply(change.table, change.old.as_deref(), change.new.as_deref())?;
+        }
+        commit.catalog_before = Some(std::mem::replace(&mut state.catalog, Arc::new(catalog)));
+    }
+    if let Some(enforcer) = enforcer {
+        commit.enforcer_before = Some(std::mem::replace(&mut state.enforcer, enforcer));
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// A window for a database that was last written at `floor`.
+    pub(crate) fn new_window(options: &DatabaseOptions, floor: Timestamp) -> Window {
+        let age = u64::try_from(options.window_age.as_nanos()).unwrap_or(u64::MAX);
+        Window::new(floor, options.window_bytes_max, age)
+    }
+}

@@ -1,0 +1,102 @@
+//! What a transaction has written so far. Persistent maps: a sub-transaction keeps a copy to go back to in constant time.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use freshet_store::{IndexId, TableId};
+use freshet_values::{InternalId, KeyInterval};
+use imbl::{HashMap, OrdMap};
+
+use crate::commit::changes::DocumentChange;
+use crate::document::Document;
+
+#[derive(Clone, Default)]
+pub(crate) struct Pending {
+    /// Versions in the snapshot and now.
+    documents: OrdMap<(TableId, InternalId), (Option<Arc<Document>>, Option<Arc<Document>>)>,
+    /// Index entries now; no document means that the snapshot's entry is gone.
+    entries: HashMap<IndexId, OrdMap<Arc<[u8]>, Option<Arc<Document>>>>,
+    counts: HashMap<TableId, i64>,
+}
+
+impl Pending {
+    pub(crate) fn get(&self, table: TableId, internal: InternalId) -> Option<&Option<Arc<Document>>> {
+        self.documents.get(&(table, internal)).map(|(_, now)| now)
+    }
+
+    /// Sets a document; `before` is what a read saw.
+    pub(crate) fn put(
+        &mut self,
+        table: TableId,
+        internal: InternalId,
+        before: Option<Arc<Document>>,
+        now: Option<Arc<Document>>,
+    ) {
+        let delta = i64::from(now.is_some()) - i64::from(before.is_some());
+        if delta != 0 {
+            *self.counts.entry(table).or_insert(0) += delta;
+        }
+        match self.documents.get_mut(&(table, internal)) {
+            Some(versions) => versions.1 = now,
+            None => {
+                self.documents.insert((table, internal), (before, now));
+            }
+        }
+    }
+
+    pub(crate) fn put_entry(&mut self, index: IndexId, key: Vec<u8>, document: Option<Arc<Document>>) {
+        self.entries.entry(index).or_default().insert(Arc::from(key), document);
+    }
+
+    pub(crate) fn entry(&self, index: IndexId, key: &[u8]) -> Option<&Option<Arc<Document>>> {
+        self.entries.get(&index).and_then(|entries| entries.get(key))
+    }
+
+    /// Present entries of an index within an interval, in ascending order.
+    pub(crate) fn range(
+        &self,
+        index: IndexId,
+        interval: &KeyInterval,
+    ) -> impl DoubleEndedIterator<Item = (&Arc<[u8]>, &Arc<Document>)> {
+        let bounds = (!interval.is_empty()).then(|| {
+            let end = match &interval.end {
+                Some(end) => Bound::Excluded(end.as_slice()),
+                None => Bound::Unbounded,
+            };
+            (Bound::Included(interval.start.as_slice()), end)
+        });
+        self.entries
+            .get(&index)
+            .zip(bounds)
+            .into_iter()
+            .flat_map(|(entries, bounds)| entries.range::<_, [u8]>(bounds))
+            .filter_map(|(key, document)| document.as_ref().map(|document| (key, document)))
+    }
+
+    /// By how much the number of documents of a table has changed.
+    pub(crate) fn count(&self, table: TableId) -> i64 {
+        self.counts.get(&table).copied().unwrap_or(0)
+    }
+
+    /// Whether something of this table was written.
+    pub(crate) fn touches(&self, table: TableId) -> bool {
+        self.documents
+            .range((table, InternalId([0; 16]))..=(table, InternalId([u8::MAX; 16])))
+            .next()
+            .is_some()
+    }
+
+    /// What there is to commit: documents that came and went within the transaction leave no trace.
+    pub(crate) fn changes(&self) -> Vec<DocumentChange> {
+        self.documents
+            .iter()
+            .filter(|(_, (old, new))| old.is_some() || new.is_some())
+            .map(|((table, internal), (old, new))| DocumentChange {
+                table: *table,
+                internal: *internal,
+                old: old.clone(),
+                new: new.clone(),
+            })
+            .collect()
+    }
+}

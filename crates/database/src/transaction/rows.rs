@@ -1,0 +1,165 @@
+//! Reading and writing single documents, below all rules about who may do what.
+
+use std::sync::Arc;
+
+use freshet_store::TableId;
+use freshet_values::{DocumentId, InternalId, KeyInterval, Object, TableName, Value};
+
+use super::Transaction;
+use crate::catalog::system_tables::{self, INDEX, TABLES, TABLES_BY_ID};
+use crate::catalog::{IndexState, TableMeta, TableState, by_id_key, table_row};
+use crate::commit::prepare::{key_of, view};
+use crate::document::Document;
+use crate::error::{DatabaseError, DeveloperError, SystemError};
+use crate::namespace::Namespace;
+
+impl Transaction {
+    /// A document by id, with its point in the read set.
+    pub(super) fn read_row(
+        &mut self,
+        table: &TableMeta,
+        internal: InternalId,
+        counted: bool,
+    ) -> Result<Option<Arc<Document>>, DatabaseError> {
+        let id = DocumentId::new(table.number, internal);
+        self.record(table.by_id, &KeyInterval::point(&by_id_key(id)), counted);
+        let document = self.current(table, internal)?;
+        if counted {
+            if let Some(document) = &document {
+                self.charge_row(document);
+            }
+            self.limits.check_reads(&self.usage())?;
+        }
+        Ok(document)
+    }
+
+    /// A document by id, without a trace.
+    pub(super) fn current(
+        &self,
+        table: &TableMeta,
+        internal: InternalId,
+    ) -> Result<Option<Arc<Document>>, SystemError> {
+        if self.is_tracked()
+            && let Some(pending) = self.pending.get(table.id, internal)
+        {
+            return Ok(pending.clone());
+        }
+        self.view.get(table, internal)
+    }
+
+    /// Counts a row as read.
+    pub(crate) fn charge_row(&mut self, row: &Document) {
+        self.usage.documents_read += 1;
+        self.usage.bytes_read += row.size();
+    }
+
+    /// Counts a document as written.
+    ///
+    /// # Errors
+    /// When it is too much; then it must not be written.
+    pub(super) fn charge_write(&mut self, bytes: u64) -> Result<(), DeveloperError> {
+        self.usage.documents_written += 1;
+        self.usage.bytes_written += bytes;
+        self.limits.check_writes(&self.usage)
+    }
+
+    /// Replaces one version of a document by another; `None` is absence.
+    pub(super) fn write_row(
+        &mut self,
+        table: &TableMeta,
+        internal: InternalId,
+        old: Option<Arc<Document>>,
+        new: Option<Arc<Document>>,
+    ) -> Result<(), DatabaseError> {
+        if !self.is_tracked() {
+            return Err(SystemError::Defect("a query on a stale snapshot tried to write".to_owned()).into());
+        }
+        self.depend_on_definition(table.id);
+        for index in self.catalog.indexes(table.id).iter().filter(|index| index.is_maintained()) {
+            if let Some(old) = &old {
+                self.pending.put_entry(index.id, key_of(index, old, old.object()?), None);
+            }
+            if let Some(new) = &new {
+                self.pending.put_entry(index.id, key_of(index, new, new.object()?), Some(Arc::clone(new)));
+            }
+        }
+        if table.id == TABLES || table.id == INDEX {
+            Arc::make_mut(&mut self.catalog).apply(table.id, old.as_deref(), new.as_deref())?;
+        }
+        self.pending.put(table.id, internal, old, new);
+        Ok(())
+    }
+
+    /// A new document with system fields of its own.
+    pub(super) fn insert_row(
+        &mut self,
+        table: &TableMeta,
+        fields: Object,
+    ) -> Result<Arc<Document>, DatabaseError> {
+        let id = self.new_id(table);
+        let document = self.stamp(id, fields);
+        self.write_row(table, id.internal, None, Some(Arc::clone(&document)))?;
+        Ok(document)
+    }
+
+    pub(super) fn new_id(&self, table: &TableMeta) -> DocumentId {
+        let internal = InternalId::generate(self.shared.randomness.bytes(), self.shared.day());
+        DocumentId::new(table.number, internal)
+    }
+
+    /// Gives a new document its id and the next creation time.
+    pub(super) fn stamp(&mut self, id: DocumentId, mut fields: Object) -> Arc<Document> {
+        let time = self.next_creation_time;
+        self.next_creation_time = time.next_up();
+        fields.insert("_id".to_owned(), Value::String(id.to_string()));
+        fields.insert("_creationTime".to_owned(), Value::Float64(time));
+        Arc::new(Document::new(id, fields))
+    }
+
+    /// The table of this name, made if it does not exist, with the indexes that a system table has.
+    pub(super) fn ensure_table(
+        &mut self,
+        namespace: Namespace,
+        name: &TableName,
+    ) -> Result<Arc<TableMeta>, DatabaseError> {
+        if let Some(table) = self.find_table(namespace, name) {
+            return Ok(table);
+        }
+        let number = self.catalog.free_number(namespace, name);
+        self.create_table(namespace, name, number)
+    }
+
+    pub(super) fn create_table(
+        &mut self,
+        namespace: Namespace,
+        name: &TableName,
+        number: freshet_values::TableNumber,
+    ) -> Result<Arc<TableMeta>, DatabaseError> {
+        if !name.is_system() && self.catalog.user_tables() >= self.shared.options.user_tables_max {
+            let most = self.shared.options.user_tables_max;
+            return Err(DeveloperError::new("TooManyTables", format!("Too many tables (limit: {most})")).into());
+        }
+        // Two transactions that each make a table must not choose the same number.
+        self.record(TABLES_BY_ID, &KeyInterval::all(), false);
+        let (id, by_id, by_creation_time) = self.shared.new_table_numbers();
+        self.numbered = true;
+        let state = TableState::Active;
+        let table =
+            TableMeta { id, number, namespace, name: name.clone(), state, by_id, by_creation_time, row: None };
+        self.insert_row(&self.bootstrap_table(TABLES), table_row(&table))?;
+        self.views.push(view(&table, true));
+        if let Some(definition) = system_tables::definition(name) {
+            for (index, spec) in definition.index_specs() {
+                // The table is empty, so its indexes are complete.
+                self.insert_index(&table, &index, spec, IndexState::Enabled, false)?;
+            }
+        }
+        let created = self.catalog.table_by_name(namespace, name).cloned();
+        Ok(created.expect("the row that was just written put the table into the catalog"))
+    }
+
+    /// One of the tables that describe all others.
+    pub(super) fn bootstrap_table(&self, id: TableId) -> Arc<TableMeta> {
+        Arc::clone(self.catalog.table(id).expect("every catalog begins with the tables that describe it"))
+    }
+}
