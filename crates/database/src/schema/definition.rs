@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use freshet_values::{FieldPath, IndexName, TableName};
+use freshet_values::validator::DocumentValidator;
+use freshet_values::{IndexName, TableName};
 
-use super::document_type::DocumentType;
+use crate::catalog::IndexSpec;
 
 /// The field that every database index ends with, and that a schema must not list itself.
 pub const CREATION_TIME: &str = "_creationTime";
@@ -26,42 +27,16 @@ pub struct TableDefinition {
     /// Indexes of every kind by name, staged ones included.
     pub indexes: BTreeMap<IndexName, IndexDefinition>,
     /// What documents have to look like.
-    pub document_type: DocumentType,
+    pub documents: DocumentValidator,
 }
 
 /// One index of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexDefinition {
-    /// What is indexed.
+    /// What is indexed; filter fields in ascending order.
     pub spec: IndexSpec,
     /// Built and kept up to date, but not to be queried yet.
     pub staged: bool,
-}
-
-/// What is indexed. Two indexes with equal specs hold the same entries.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IndexSpec {
-    /// Documents in the order of some fields, without the trailing creation time.
-    Database {
-        /// The fields, most significant first.
-        fields: Vec<FieldPath>,
-    },
-    /// Words of one text field.
-    Search {
-        /// The text.
-        search_field: FieldPath,
-        /// Fields that a search may ask to equal a value; in ascending order.
-        filter_fields: Vec<FieldPath>,
-    },
-    /// Vectors of one field.
-    Vector {
-        /// The vector.
-        vector_field: FieldPath,
-        /// Numbers in each vector.
-        dimensions: u32,
-        /// Fields that a search may ask to equal a value; in ascending order.
-        filter_fields: Vec<FieldPath>,
-    },
 }
 
 impl SchemaDefinition {
@@ -78,10 +53,10 @@ impl SchemaDefinition {
     }
 
     /// What documents of `table` must look like, if anything is asked of them.
-    pub fn enforced_type(&self, table: &str) -> Option<&DocumentType> {
+    pub fn enforced(&self, table: &str) -> Option<&DocumentValidator> {
         if !self.schema_validation {
             return None;
         }
-        self.tables.get(table).map(|table| &table.document_type)
+        self.tables.get(table).map(|table| &table.documents)
     }
 }

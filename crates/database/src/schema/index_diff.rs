@@ -4,7 +4,8 @@ use freshet_values::{IndexName, TableName};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use super::definition::{CREATION_TIME, IndexDefinition, IndexSpec, SchemaDefinition};
+use super::definition::{CREATION_TIME, IndexDefinition, SchemaDefinition};
+use crate::catalog::IndexSpec;
 
 /// Differences between the indexes of two schemas.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

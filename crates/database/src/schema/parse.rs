@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use freshet_values::validator::Validator;
+use freshet_values::validator::{DocumentValidator, Validator};
 use freshet_values::{FieldPath, IndexName, TableName};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::definition::{CREATION_TIME, IndexDefinition, IndexSpec, SchemaDefinition, TableDefinition};
-use super::document_type::DocumentType;
+use super::definition::{CREATION_TIME, IndexDefinition, SchemaDefinition, TableDefinition};
 use super::error::SchemaError;
+use super::indexed_fields::{can_have_field, can_have_vector};
+use crate::catalog::IndexSpec;
 
 /// Indexes of all kinds that one table may have.
 const INDEXES_PER_TABLE_MAX: usize = 64;
@@ -163,16 +164,28 @@ fn parse_table(name: &TableName, raw: RawTable) -> Result<TableDefinition, Schem
             indexes.add(index_name, IndexSpec::Vector { vector_field, dimensions, filter_fields }, staged)?;
         }
     }
-    let document_type = match &raw.document_type {
-        None | Some(Json::Null) => DocumentType::Any,
-        Some(json) => {
-            let validator = Validator::from_json(json).map_err(|error| {
-                SchemaError::shape(format!("In table \"{name}\" the document type is invalid: {error}"))
-            })?;
-            DocumentType::of(name, validator)?
-        }
+    let documents = documents(name, raw.document_type.as_ref())?;
+    Ok(TableDefinition { indexes: indexes.indexes, documents })
+}
+
+fn documents(table: &TableName, json: Option<&Json>) -> Result<DocumentValidator, SchemaError> {
+    let validator = match json {
+        None | Some(Json::Null) => Validator::Any,
+        Some(json) => Validator::from_json(json).map_err(|error| {
+            let code = error.code().unwrap_or("InvalidSchema");
+            SchemaError::new(code, format!("In table \"{table}\" the document type is invalid: {error}"))
+        })?,
     };
-    Ok(TableDefinition { indexes: indexes.indexes, document_type })
+    let shown = validator.to_string();
+    DocumentValidator::new(validator).map_err(|_| {
+        SchemaError::new(
+            "InvalidTopLevelTypeInSchemaError",
+            format!(
+                "The document type of table \"{table}\" must be an object, a union of objects, or `v.any()`. \
+                 Found {shown}."
+            ),
+        )
+    })
 }
 
 /// Collects the indexes of one table and checks each against the others.
@@ -354,10 +367,10 @@ fn check_fields_exist(table_name: &TableName, table: &TableDefinition) -> Result
                 ),
             )
         };
-        if let Some(field) = fields.into_iter().find(|field| !table.document_type.can_have_field(field)) {
+        if let Some(field) = fields.into_iter().find(|field| !can_have_field(&table.documents, field)) {
             return Err(problem(field, "does not exist"));
         }
-        if let Some(field) = vector.filter(|field| !table.document_type.can_have_vector(field)) {
+        if let Some(field) = vector.filter(|field| !can_have_vector(&table.documents, field)) {
             return Err(problem(field, "is neither an array of float64 or optional array of float64"));
         }
     }

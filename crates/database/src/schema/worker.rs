@@ -1,0 +1,258 @@
+//! Checking existing documents against a submitted schema, in the background and in small steps.
+//!
+//! Each step reads a few documents in a snapshot of its own, so that no snapshot is held for long. That is enough: from
+//! the commit of a pending schema on, every write is checked against it, so only the documents that were there before
+//! have to be looked at, each once, in the order of their ids.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use freshet_store::Order;
+use freshet_values::{DocumentId, TableName, Value};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::definition::SchemaDefinition;
+use super::lifecycle::{self, definition, set_progress, set_state};
+use super::row::{SchemaRow, SchemaState};
+use crate::database::Database;
+use crate::error::{CommitError, DatabaseError};
+use crate::namespace::Namespace;
+use crate::query::{Operator, Query, QuerySource, RangeComparison, RangeExpression};
+use crate::transaction::Transaction;
+
+/// Documents of one step.
+const STEP_DOCUMENTS: u64 = 128;
+/// Steps between two reports of progress.
+const STEPS_PER_REPORT: u64 = 32;
+/// Pause after a failure of the database.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// Runs of a small transaction before a conflict counts as a failure.
+const ATTEMPTS_MAX: usize = 100;
+
+/// Checks pending schemas for as long as it exists.
+#[derive(Debug)]
+pub struct SchemaWorker {
+    task: JoinHandle<()>,
+}
+
+impl SchemaWorker {
+    /// Starts the worker on the current tokio runtime.
+    pub fn spawn(database: Database) -> Self {
+        Self { task: tokio::spawn(run(database)) }
+    }
+}
+
+impl Drop for SchemaWorker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(database: Database) {
+    loop {
+        let working = database.clone();
+        let step = tokio::task::spawn_blocking(move || check_pending(&working)).await;
+        match step {
+            Ok(Ok(idle)) => idle.wait(&database).await,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "checking documents against a new schema failed; trying again");
+                tokio::time::sleep(FAILURE_PAUSE).await;
+            }
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "checking documents against a new schema panicked; trying again");
+                }
+                tokio::time::sleep(FAILURE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The state in which there was nothing to do.
+pub(super) struct Idle {
+    reads: Arc<crate::read_set::ReadSet>,
+    ts: freshet_values::Timestamp,
+}
+
+impl Idle {
+    /// Waits until there may be something to do.
+    async fn wait(self, database: &Database) {
+        let notify = Arc::new(Notify::new());
+        let waker = {
+            let notify = Arc::clone(&notify);
+            Arc::new(move || notify.notify_one())
+        };
+        let subscription = database.subscribe(self.reads, self.ts, waker);
+        if subscription.is_valid() {
+            notify.notified().await;
+        }
+    }
+}
+
+/// Checks every pending schema to its end.
+pub(super) fn check_pending(database: &Database) -> Result<Idle, CommitError> {
+    loop {
+        let mut transaction = begin(database)?;
+        let Some(mut validation) = Validation::next(&mut transaction)? else {
+            return Ok(Idle {
+                reads: Arc::new(transaction.read_set().clone()),
+                ts: transaction.snapshot_ts(),
+            });
+        };
+        drop(transaction);
+        while validation.step(database)? {}
+    }
+}
+
+fn begin(database: &Database) -> Result<Transaction, DatabaseError> {
+    Ok(database.begin()?)
+}
+
+/// One schema that is being checked.
+struct Validation {
+    namespace: Namespace,
+    row: SchemaRow,
+    schema: SchemaDefinition,
+    /// Tables that are left; the first one is under way.
+    tables: VecDeque<TableName>,
+    /// The last document of that table that was checked.
+    after: Option<DocumentId>,
+    steps: u64,
+    checked: u64,
+    total: u64,
+}
+
+impl Validation {
+    /// A pending schema of any namespace.
+    fn next(transaction: &mut Transaction) -> Result<Option<Self>, DatabaseError> {
+        let namespaces: Vec<Namespace> = transaction
+            .catalog()
+            .tables()
+            .filter(|table| table.name == lifecycle::schemas())
+            .map(|table| table.namespace)
+            .chain([Namespace::ROOT])
+            .collect();
+        for namespace in namespaces {
+            let pending = lifecycle::in_progress(transaction, namespace)?;
+            if let Some(row) = pending.filter(|row| row.state == SchemaState::Pending) {
+                return Self::new(transaction, namespace, row).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn new(transaction: &mut Transaction, namespace: Namespace, row: SchemaRow) -> Result<Self, DatabaseError> {
+        let schema = definition(&row)?;
+        let active = lifecycle::active(transaction, namespace)?;
+        let active = active.as_ref().map(definition).transpose()?;
+        let tables = tables_to_walk(active.as_ref(), &schema);
+        let total = tables.iter().map(|table| transaction.system(namespace).count_untracked(table)).sum();
+        Ok(Self { namespace, row, schema, tables: tables.into(), after: None, steps: 0, checked: 0, total })
+    }
+
+    /// Checks a few documents. `false` when this schema needs no more work.
+    fn step(&mut self, database: &Database) -> Result<bool, CommitError> {
+        let mut transaction = begin(database)?;
+        let current = lifecycle::get(&mut transaction, self.namespace, self.row.id)?;
+        if current.is_none_or(|row| row.state != SchemaState::Pending) {
+            return Ok(false);
+        }
+        let Some(table) = self.tables.front().cloned() else {
+            self.settle(database, &SchemaState::Validated)?;
+            return Ok(false);
+        };
+        let documents = transaction.system(self.namespace).collect(&self.query(&table))?;
+        for document in &documents {
+            let object = document.object().map_err(DatabaseError::from)?;
+            let names = transaction.catalog().names(self.namespace);
+            let checked = self.schema.enforced(&table).map(|validator| validator.check(object, &names));
+            if let Some(Err(error)) = checked {
+                let error = format!(
+                    "Document with ID \"{}\" in table \"{table}\" does not match the schema: {error}",
+                    document.id()
+                );
+                self.settle(database, &SchemaState::Failed { error, table_name: Some(table.to_string()) })?;
+                return Ok(false);
+            }
+        }
+        self.checked += documents.len() as u64;
+        match documents.last() {
+            Some(last) if documents.len() as u64 == STEP_DOCUMENTS => self.after = Some(last.id()),
+            _ => {
+                self.tables.pop_front();
+                self.after = None;
+            }
+        }
+        self.steps += 1;
+        if self.steps.is_multiple_of(STEPS_PER_REPORT) {
+            let (namespace, id, checked, total) = (self.namespace, self.row.id, self.checked, self.total);
+            commit(database, |transaction| set_progress(transaction, namespace, id, checked, total.max(checked)))?;
+        }
+        Ok(true)
+    }
+
+    /// The next documents in the order of their ids.
+    fn query(&self, table: &TableName) -> Query {
+        let range = self.after.map(|after| RangeExpression {
+            comparison: RangeComparison::Gt,
+            field: "_id".parse().expect("system fields are identifiers"),
+            value: Some(Value::String(after.to_string())),
+        });
+        Query {
+            source: QuerySource::IndexRange {
+                table: table.clone(),
+                index: "by_id".parse().expect("the name is an identifier"),
+                range: range.into_iter().collect(),
+                order: Order::Asc,
+            },
+            operators: vec![Operator::Limit(STEP_DOCUMENTS)],
+        }
+    }
+
+    /// Ends the check, unless somebody else ended it meanwhile.
+    fn settle(&self, database: &Database, state: &SchemaState) -> Result<(), CommitError> {
+        commit(database, |transaction| {
+            let current = lifecycle::get(transaction, self.namespace, self.row.id)?;
+            match current.filter(|row| row.state == SchemaState::Pending) {
+                Some(row) => set_state(transaction, self.namespace, &row, state),
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+/// The tables whose documents may not match `next`. Documents match what is enforced now; where `next` allows all of
+/// that, nothing has to be looked at.
+pub fn tables_to_walk(active: Option<&SchemaDefinition>, next: &SchemaDefinition) -> Vec<TableName> {
+    next.tables
+        .keys()
+        .filter(|table| {
+            let Some(wanted) = next.enforced(table) else { return false };
+            if *wanted.validator() == freshet_values::validator::Validator::Any {
+                return false;
+            }
+            let enforced = active.and_then(|active| active.enforced(table));
+            enforced.is_none_or(|enforced| !wanted.is_superset_of(enforced))
+        })
+        .cloned()
+        .collect()
+}
+
+/// Runs a small transaction until it commits.
+fn commit(
+    database: &Database,
+    work: impl Fn(&mut Transaction) -> Result<(), DatabaseError>,
+) -> Result<(), CommitError> {
+    let mut attempts = 0;
+    loop {
+        let mut transaction = begin(database)?;
+        work(&mut transaction)?;
+        match database.commit(transaction) {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Conflict { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
