@@ -1,7 +1,7 @@
 //! Arguments and results at the border between callers and functions: decoding, sizes, validators, and their texts.
 
-use freshet_values::validator::{TableNames, Validator};
-use freshet_values::{FunctionPath, Value, byte_size_text};
+use freshet_values::validator::{TableNames, Validator, single_object_argument};
+use freshet_values::{DecodeError, Decoder, FunctionPath, Object, Value, byte_size_text};
 use serde_json::value::RawValue;
 
 /// Decoded and accepted arguments.
@@ -21,10 +21,10 @@ pub(crate) enum Placeholders {
 }
 
 impl Placeholders {
-    fn decode(self, json: &str) -> Result<Value, freshet_values::DecodeError> {
+    fn decode(self, json: &str) -> Result<Value, DecodeError> {
         match self {
-            Placeholders::Allowed => Value::decode_with_commit_ts(json),
-            Placeholders::Refused => Value::decode(json),
+            Placeholders::Allowed => Decoder::WITH_COMMIT_TS.value(json),
+            Placeholders::Refused => Decoder::STRICT.value(json),
         }
     }
 }
@@ -39,38 +39,12 @@ pub(crate) fn check_arguments(
     bytes_max: usize,
     placeholders: Placeholders,
 ) -> Result<Arguments, String> {
-    let invalid = |reason: &dyn std::fmt::Display| format!("Invalid arguments for {path}: {reason}");
-    let values = if text.trim_start().starts_with('[') {
-        let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
-        raw.into_iter()
-            .map(|raw| placeholders.decode(raw.get()).map_err(|error| invalid(&error)))
-            .collect::<Result<Vec<_>, _>>()?
-    } else {
-        vec![placeholders.decode(text).map_err(|error| invalid(&error))?]
-    };
-    let bytes = 2 + values.iter().map(Value::size).sum::<usize>();
-    if bytes > bytes_max {
-        return Err(format!(
-            "Arguments for {path} are too large (actual: {}, limit: {})",
-            byte_size_text(bytes),
-            byte_size_text(bytes_max)
-        ));
-    }
+    let values = decode_arguments(path, text, placeholders)?;
+    let bytes = check_size(path, &values, bytes_max)?;
     // Functions without a validator may be called in the old positional way.
     if !matches!(validator, Validator::Any) {
-        let [value] = values.as_slice() else {
-            return Err(format!(
-                "Expected to receive a single object as the function's argument. Instead received {} arguments: {}",
-                values.len(),
-                Value::Array(values)
-            ));
-        };
-        if !matches!(value, Value::Object(_)) {
-            return Err(format!(
-                "Expected to receive an object as the function's argument. Instead received: {value}"
-            ));
-        }
-        validator.check(value, tables).map_err(|error| format!("ArgumentValidationError: {error}"))?;
+        single_object_argument(&values).map_err(|error| error.to_string())?;
+        validator.check(&values[0], tables).map_err(|error| format!("ArgumentValidationError: {error}"))?;
     }
     let mut json = String::with_capacity(text.len() + 2);
     json.push('[');
@@ -84,6 +58,39 @@ pub(crate) fn check_arguments(
     Ok(Arguments { json, bytes })
 }
 
+/// Decodes arguments for the server's own functions, which all take one object.
+pub(crate) fn single_object(path: &FunctionPath, text: &str, bytes_max: usize) -> Result<Object, String> {
+    let values = decode_arguments(path, text, Placeholders::Refused)?;
+    check_size(path, &values, bytes_max)?;
+    single_object_argument(&values).cloned().map_err(|error| error.to_string())
+}
+
+/// The arguments, each decoded by itself: the array around them is no value, and does not count as a level of nesting.
+fn decode_arguments(
+    path: &FunctionPath,
+    text: &str,
+    placeholders: Placeholders,
+) -> Result<Vec<Value>, String> {
+    let invalid = |reason: &dyn std::fmt::Display| format!("Invalid arguments for {path}: {reason}");
+    if !text.trim_start().starts_with('[') {
+        return Ok(vec![placeholders.decode(text).map_err(|error| invalid(&error))?]);
+    }
+    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
+    raw.into_iter().map(|raw| placeholders.decode(raw.get()).map_err(|error| invalid(&error))).collect()
+}
+
+fn check_size(path: &FunctionPath, values: &[Value], bytes_max: usize) -> Result<usize, String> {
+    let bytes = 2 + values.iter().map(Value::size).sum::<usize>();
+    if bytes > bytes_max {
+        return Err(format!(
+            "Arguments for {path} are too large (actual: {}, limit: {})",
+            byte_size_text(bytes),
+            byte_size_text(bytes_max)
+        ));
+    }
+    Ok(bytes)
+}
+
 /// Decodes a function's result and checks it. The error is the text of the function's failure, without a final newline.
 pub(crate) fn check_result(
     path: &FunctionPath,
@@ -93,19 +100,14 @@ pub(crate) fn check_result(
     bytes_max: usize,
     placeholders: Placeholders,
 ) -> Result<Value, String> {
-    let value = placeholders.decode(text).map_err(|error| {
-        // The two kinds of failure have different texts; telling them apart costs a second parse, on failure only.
-        match serde_json::from_str::<serde_json::Value>(text) {
-            Err(error) => {
-                format!("Function {path} failed. Could not parse return value as json: {error}")
-            }
-            Ok(json) if placeholders == Placeholders::Refused && is_placeholder_only(&json, text) => {
-                format!(
-                    "Function {path} return value invalid: queries cannot return an unresolved commit timestamp"
-                )
-            }
-            Ok(_) => format!("Function {path} return value invalid: {error}"),
+    let value = placeholders.decode(text).map_err(|error| match error {
+        DecodeError::CommitTs => {
+            format!("Function {path} return value invalid: queries cannot return an unresolved commit timestamp")
         }
+        error if error.is_syntax() => {
+            format!("Function {path} failed. Could not parse return value as json: {error}")
+        }
+        error => format!("Function {path} return value invalid: {error}"),
     })?;
     let bytes = value.size();
     if bytes > bytes_max {
@@ -119,19 +121,4 @@ pub(crate) fn check_result(
         validator.check(&value, tables).map_err(|error| format!("ReturnsValidationError: {error}"))?;
     }
     Ok(value)
-}
-
-/// Whether the value would be fine if it held no commit timestamp placeholder.
-fn is_placeholder_only(json: &serde_json::Value, text: &str) -> bool {
-    mentions_placeholder(json) && Value::decode_with_commit_ts(text).is_ok()
-}
-
-fn mentions_placeholder(json: &serde_json::Value) -> bool {
-    match json {
-        serde_json::Value::Object(fields) => {
-            fields.contains_key("$commitTs") || fields.values().any(mentions_placeholder)
-        }
-        serde_json::Value::Array(items) => items.iter().any(mentions_placeholder),
-        _ => false,
-    }
 }

@@ -34,6 +34,11 @@ pub struct LaneClock {
     pub total: Duration,
 }
 
+impl LaneClock {
+    /// Nothing has run.
+    pub const ZERO: LaneClock = LaneClock { user: Duration::ZERO, total: Duration::ZERO };
+}
+
 /// One V8 thread's side of the queue.
 pub struct Lane {
     queue: LaneQueue,
@@ -219,7 +224,7 @@ impl Lane {
 
     fn stop_timer(&self) -> LaneClock {
         let timer = self.timer.lock().take();
-        timer.map_or(LaneClock { user: Duration::ZERO, total: Duration::ZERO }, |timer| timer.read())
+        timer.map_or(LaneClock::ZERO, |timer| timer.read())
     }
 }
 

@@ -9,6 +9,10 @@ pub struct CallLimits {
     pub user_time_max: Duration,
     /// Time that a query or mutation may take with its host calls.
     pub total_time_max: Duration,
+    /// Time that an action of the default runtime may take; the host enforces it.
+    pub isolate_action_time_max: Duration,
+    /// Time that a `"use node"` action may take; the host enforces it.
+    pub node_action_time_max: Duration,
     /// JavaScript heap of a query or mutation in MiB; only used for the text of the failure.
     pub heap_mib_max: usize,
     /// Arguments of one call, in bytes of the value model.
@@ -23,12 +27,8 @@ pub struct CallLimits {
     pub log_line_bytes_max: usize,
     /// Depth of nested calls.
     pub call_depth_max: usize,
-    /// Functions that one mutation may schedule.
-    pub scheduled_max: usize,
-    /// Total size of the arguments of the functions that one mutation schedules, in bytes.
+    /// Arguments of one scheduled function, in bytes of the value model.
     pub scheduled_args_bytes_max: usize,
-    /// Jobs that may be waiting.
-    pub scheduled_outstanding_max: usize,
     /// Scheduled jobs that run at the same time.
     pub scheduled_parallelism: usize,
     /// Queries and mutations that may wait for a lane.
@@ -53,6 +53,8 @@ impl Default for CallLimits {
         Self {
             user_time_max: Duration::from_secs(1),
             total_time_max: Duration::from_secs(15),
+            isolate_action_time_max: Duration::from_secs(1800),
+            node_action_time_max: Duration::from_secs(600),
             heap_mib_max: 64,
             args_bytes_max: 16 * MIB,
             node_args_bytes_max: 5 * MIB,
@@ -60,9 +62,7 @@ impl Default for CallLimits {
             log_lines_max: 256,
             log_line_bytes_max: 32_768,
             call_depth_max: 8,
-            scheduled_max: 1000,
             scheduled_args_bytes_max: 16 * MIB,
-            scheduled_outstanding_max: 1_000_000,
             scheduled_parallelism: 8,
             queue_length_max: 4096,
             queue_wait_max: Duration::from_secs(5),

@@ -111,6 +111,11 @@ impl LogBuffer {
         self.lines.push(line);
     }
 
+    /// What was recorded so far.
+    pub(crate) fn lines(&self) -> &[LogLine] {
+        &self.lines
+    }
+
     pub(crate) fn into_lines(self) -> Vec<LogLine> {
         self.lines
     }

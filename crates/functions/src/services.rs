@@ -13,6 +13,7 @@ use crate::host::{ActionHost, Environment};
 use crate::identity::IdentitySource;
 use crate::limits::CallLimits;
 use crate::native::NativeFunctions;
+use crate::own_transaction::begin_query;
 use crate::stack::StackMapper;
 
 /// What the operator decided about calls.
@@ -83,7 +84,7 @@ impl Services {
 
     /// The live code at the newest snapshot, for callers without a transaction of their own.
     pub(crate) fn newest_code(&self) -> Result<Arc<LiveCode>, CallError> {
-        self.code.live_code(&mut self.database.begin())
+        self.code.live_code(&mut begin_query(self, None)?)
     }
 
     /// A slot for one action; waits for one no longer than the limit.
@@ -108,4 +109,9 @@ pub(crate) fn since_epoch(time: SystemTime) -> Duration {
 /// The wall clock in whole milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> u64 {
     since_epoch(SystemTime::now()).as_millis() as u64
+}
+
+/// The wall clock in nanoseconds since the Unix epoch, as int64 values hold it.
+pub(crate) fn now_ns() -> i64 {
+    i64::try_from(since_epoch(SystemTime::now()).as_nanos()).unwrap_or(i64::MAX)
 }
