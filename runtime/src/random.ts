@@ -4,14 +4,14 @@
  * that tokens made in a mutation are as good as any.
  */
 
-import { type Cipheriv, createCipheriv } from "node:crypto";
+import { createCipheriv } from "node:crypto";
 
 const BLOCK_BYTES = 512;
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
 export class SeededRandom {
   readonly #seed: Uint8Array;
-  #cipher: Cipheriv | undefined;
+  #cipher: ReturnType<typeof createCipheriv> | undefined;
   #block: Buffer = Buffer.alloc(0);
   #offset = 0;
 
