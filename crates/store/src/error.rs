@@ -36,7 +36,9 @@ pub enum StoreError {
     #[error("the disk is full: {0}")]
     DiskFull(String),
     /// An earlier commit failed, so nothing is written until the store is opened again.
-    #[error("the store accepts no more writes because an earlier one failed ({0}); fix the cause and restart")]
+    #[error(
+        "the store accepts no more writes because an earlier one failed ({0}); fix the cause and restart"
+    )]
     Poisoned(String),
     /// All reader connections stayed busy.
     #[error("no reader connection came free within {waited_ms} ms ({connections} are in use)")]

@@ -16,12 +16,15 @@ use crate::{Batch, IndexId, LogEntry, LogWrite, Snapshot, Store, StoreError, Sto
 pub use faults::Faults;
 use snapshot::MemorySnapshot;
 
+type DocumentKey = (TableId, InternalId);
+type EntryKey = (IndexId, Arc<[u8]>);
+
 /// All that is "on disk".
 #[derive(Clone, Default)]
 struct Disk {
     timestamp: Timestamp,
-    documents: OrdMap<(TableId, InternalId), StoredDocument>,
-    entries: OrdMap<(IndexId, Arc<[u8]>), (TableId, InternalId)>,
+    documents: OrdMap<DocumentKey, StoredDocument>,
+    entries: OrdMap<EntryKey, DocumentKey>,
     log: OrdMap<Timestamp, Vec<LogWrite>>,
     counts: HashMap<TableId, u64>,
     meta: HashMap<String, String>,
@@ -87,7 +90,8 @@ impl Store for MemoryStore {
 
     fn trim_log(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let mut disk = self.disk.lock();
-        let old: Vec<Timestamp> = disk.log.range(..before).take(limit).map(|(timestamp, _)| *timestamp).collect();
+        let old: Vec<Timestamp> =
+            disk.log.range(..before).take(limit).map(|(timestamp, _)| *timestamp).collect();
         for timestamp in &old {
             disk.log.remove(timestamp);
         }
@@ -96,7 +100,7 @@ impl Store for MemoryStore {
 
     fn clear_index(&self, index: IndexId, limit: usize) -> Result<usize, StoreError> {
         let mut disk = self.disk.lock();
-        let keys: Vec<(IndexId, Arc<[u8]>)> = disk
+        let keys: Vec<EntryKey> = disk
             .entries
             .range((index, Arc::from([]))..)
             .map(|(key, _)| key)
@@ -112,7 +116,7 @@ impl Store for MemoryStore {
 
     fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError> {
         let mut disk = self.disk.lock();
-        let keys: Vec<(TableId, InternalId)> = disk
+        let keys: Vec<DocumentKey> = disk
             .documents
             .range((table, InternalId([0; 16]))..=(table, InternalId([u8::MAX; 16])))
             .map(|(key, _)| *key)
@@ -153,7 +157,9 @@ impl Disk {
             for write in &commit.indexes {
                 let key = (write.index, Arc::clone(&write.key));
                 match write.document {
-                    Some(document) if self.documents.contains_key(&document) => self.entries.insert(key, document),
+                    Some(document) if self.documents.contains_key(&document) => {
+                        self.entries.insert(key, document)
+                    }
                     _ => self.entries.remove(&key),
                 };
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use freshet_values::key::KeyInterval;
 use freshet_values::{InternalId, Timestamp};
 
-use super::Disk;
+use super::{Disk, DocumentKey, EntryKey};
 use crate::{IndexId, IndexRow, Order, ScanChunk, Snapshot, StoreError, StoredDocument, TableId};
 
 pub(super) struct MemorySnapshot {
@@ -39,7 +39,7 @@ impl Snapshot for MemorySnapshot {
             return Ok(ScanChunk { rows: Vec::new(), exhausted: true });
         }
         let rows = self.disk.entries.range((start, end));
-        let load = |(key, document): (&(IndexId, Arc<[u8]>), &(TableId, InternalId))| {
+        let load = |(key, document): (&EntryKey, &DocumentKey)| {
             let document = self.disk.documents.get(document).expect("an index entry leads to a document");
             IndexRow { key: Arc::clone(&key.1), document: document.clone() }
         };
@@ -61,7 +61,8 @@ impl Snapshot for MemorySnapshot {
         if start > end {
             return Ok(ScanChunk { rows: Vec::new(), exhausted: true });
         }
-        let rows = self.disk.documents.range((table, start)..=(table, end)).map(|(_, document)| document.clone());
+        let rows =
+            self.disk.documents.range((table, start)..=(table, end)).map(|(_, document)| document.clone());
         Ok(match order {
             Order::Asc => collect(rows, limit, bytes_max, |row| row.json.len()),
             Order::Desc => collect(rows.rev(), limit, bytes_max, |row| row.json.len()),

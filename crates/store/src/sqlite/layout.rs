@@ -52,7 +52,11 @@ INSERT INTO freshet_meta VALUES ('durable_timestamp', '0'), ('clean_shutdown', '
 ";
 
 /// Checks that the file is ours and readable, makes the tables of a new one, and sets the writer's pragmas.
-pub(super) fn prepare(connection: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), StoreError> {
+pub(super) fn prepare(
+    connection: &Connection,
+    path: &Path,
+    options: &SqliteOptions,
+) -> Result<(), StoreError> {
     let damaged = |error: &rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
             StoreError::Damaged { path: path.to_owned(), detail: error.to_string() }
@@ -101,7 +105,9 @@ fn set_writer_pragmas(connection: &Connection, options: &SqliteOptions) -> rusql
 
 /// Reads a meta row that always exists.
 pub(super) fn required_meta(connection: &Connection, name: &str) -> rusqlite::Result<String> {
-    connection.prepare_cached("SELECT value FROM freshet_meta WHERE name = ?1")?.query_row([name], |row| row.get(0))
+    connection
+        .prepare_cached("SELECT value FROM freshet_meta WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
 }
 
 /// Sets a meta row.
@@ -120,15 +126,22 @@ pub(super) fn database_meta(name: &str) -> String {
 /// The timestamp of the last durable commit.
 pub(super) fn durable_timestamp(connection: &Connection) -> Result<Timestamp, StoreError> {
     let text = required_meta(connection, META_TIMESTAMP).map_err(|error| failure(&error))?;
-    text.parse().map(Timestamp).map_err(|_| StoreError::Storage(format!("the durable timestamp `{text}` is not a number")))
+    text.parse()
+        .map(Timestamp)
+        .map_err(|_| StoreError::Storage(format!("the durable timestamp `{text}` is not a number")))
 }
 
 /// Reads commits of the log.
-pub(super) fn read_log(connection: &Connection, after: Timestamp, limit: usize) -> rusqlite::Result<Vec<LogEntry>> {
+pub(super) fn read_log(
+    connection: &Connection,
+    after: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<LogEntry>> {
     let mut statement = connection.prepare_cached(
         "SELECT timestamp, writes FROM freshet_commit_log WHERE timestamp > ?1 ORDER BY timestamp LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![after.0.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut rows =
+        statement.query(params![after.0.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
         let timestamp = Timestamp(row.get::<_, i64>(0)?.cast_unsigned());
@@ -146,7 +159,8 @@ fn parse_log_writes(text: &str) -> Result<Vec<LogWrite>, String> {
     rows.into_iter()
         .map(|(table, id, document)| {
             let mut internal = [0; 16];
-            hex::decode_to_slice(id, &mut internal).map_err(|error| format!("unreadable id in the log: {error}"))?;
+            hex::decode_to_slice(id, &mut internal)
+                .map_err(|error| format!("unreadable id in the log: {error}"))?;
             Ok(LogWrite {
                 table: TableId(table),
                 internal: InternalId(internal),
@@ -216,7 +230,9 @@ pub(super) fn create_view(connection: &Connection, table: TableId, name: &str) -
 /// Takes the view away if it is this table's.
 pub(super) fn drop_view(connection: &Connection, table: TableId, name: &str) -> rusqlite::Result<()> {
     let definition: Option<String> = connection
-        .query_row("SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1", [name], |row| row.get(0))
+        .query_row("SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1", [name], |row| {
+            row.get(0)
+        })
         .optional()?;
     if definition.is_some_and(|sql| sql.ends_with(&format!("table_id = {}", table.0))) {
         connection.execute_batch(&format!("DROP VIEW {}", quoted(name)))?;

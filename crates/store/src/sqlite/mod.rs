@@ -65,7 +65,9 @@ impl SqliteStore {
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, StoreError> {
         let mut connection = Connection::open_with_flags(
             path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(|error| failure(&error))?;
         layout::prepare(&connection, path, options)?;
@@ -77,6 +79,23 @@ impl SqliteStore {
             writer: Mutex::new(Writer::new(connection, timestamp)),
             readers: ReaderPool::new(path, options),
         })
+    }
+
+    /// Bounds the size of the file, in pages of 4 KiB; a commit that needs more fails like one on a full disk.
+    ///
+    /// # Errors
+    /// A storage failure.
+    pub fn limit_pages(&self, pages_max: u32) -> Result<(), StoreError> {
+        self.writer.lock().limit_pages(pages_max)
+    }
+
+    fn maintain(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+    ) -> Result<usize, StoreError> {
+        let result = self.writer.lock().maintain(work);
+        self.readers.release_idle();
+        result
     }
 
     /// Writes a compact copy of the current state to a new file, while reads and writes go on.
@@ -111,15 +130,15 @@ impl Store for SqliteStore {
     }
 
     fn trim_log(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.writer.lock().maintain(|connection| layout::trim_log(connection, before, limit))
+        self.maintain(|connection| layout::trim_log(connection, before, limit))
     }
 
     fn clear_index(&self, index: IndexId, limit: usize) -> Result<usize, StoreError> {
-        self.writer.lock().maintain(|connection| layout::clear_index(connection, index, limit))
+        self.maintain(|connection| layout::clear_index(connection, index, limit))
     }
 
     fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError> {
-        self.writer.lock().maintain(|connection| layout::clear_table(connection, table, limit))
+        self.maintain(|connection| layout::clear_table(connection, table, limit))
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -158,6 +177,3 @@ fn failure(error: &rusqlite::Error) -> StoreError {
         _ => StoreError::Storage(error.to_string()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -45,7 +45,13 @@ impl ReaderPool {
     pub(super) fn new(path: &Path, options: &SqliteOptions) -> Arc<ReaderPool> {
         Arc::new(ReaderPool {
             path: path.to_owned(),
-            idle: Mutex::new(Idle { pinned: Vec::new(), unpinned: Vec::new(), open: 0, generation: 0, closed: false }),
+            idle: Mutex::new(Idle {
+                pinned: Vec::new(),
+                unpinned: Vec::new(),
+                open: 0,
+                generation: 0,
+                closed: false,
+            }),
             returned: Condvar::new(),
             readers_max: options.readers_max.max(1),
             wait_max: options.reader_wait,

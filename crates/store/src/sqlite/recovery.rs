@@ -15,7 +15,11 @@ const OPCODES_PER_LOOK: i32 = 20_000;
 ///
 /// The write-ahead log already makes a crash harmless; the check looks for damage that the crash may be a sign of. A
 /// huge file is checked in part only, since a start must not take minutes.
-pub(super) fn check_after_crash(connection: &mut Connection, path: &Path, check_max: Duration) -> Result<(), StoreError> {
+pub(super) fn check_after_crash(
+    connection: &mut Connection,
+    path: &Path,
+    check_max: Duration,
+) -> Result<(), StoreError> {
     let clean = layout::required_meta(connection, layout::META_CLEAN).map_err(|error| failure(&error))?;
     if clean == "1" {
         return Ok(());

@@ -42,7 +42,10 @@ impl SqliteSnapshot {
         SqliteSnapshot { timestamp: reader.timestamp, reader: Mutex::new(Some(reader)), pool }
     }
 
-    fn read<T>(&self, read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let reader = self.reader.lock();
         let reader = reader.as_ref().expect("a snapshot keeps its reader until it is dropped");
         read(&reader.connection).map_err(|error| failure(&error))
@@ -57,7 +60,9 @@ impl Snapshot for SqliteSnapshot {
     fn get(&self, table: TableId, internal: InternalId) -> Result<Option<StoredDocument>, StoreError> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT id, json, size FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?
+                .prepare_cached(
+                    "SELECT id, json, size FROM freshet_documents WHERE table_id = ?1 AND id = ?2",
+                )?
                 .query_row(params![table.0, &internal.0[..]], |row| document(row, 0))
                 .optional()
         })
@@ -144,7 +149,11 @@ fn collect<R: Weight>(
     let mut chunk = ScanChunk { rows: Vec::new(), exhausted: false };
     let mut bytes = 0;
     let full = |count: usize, bytes: usize| {
-        if count >= limit || (count > 0 && bytes >= bytes_max) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if count >= limit || (count > 0 && bytes >= bytes_max) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     while full(chunk.rows.len(), bytes).is_continue() {
         let Some(row) = rows.next()? else {
@@ -161,7 +170,11 @@ fn collect<R: Weight>(
 fn document(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredDocument> {
     let id = row.get_ref(first)?.as_blob()?;
     let internal = id.try_into().map(InternalId).map_err(|_| {
-        rusqlite::Error::FromSqlConversionFailure(first, rusqlite::types::Type::Blob, "an id has 16 bytes".into())
+        rusqlite::Error::FromSqlConversionFailure(
+            first,
+            rusqlite::types::Type::Blob,
+            "an id has 16 bytes".into(),
+        )
     })?;
     Ok(StoredDocument {
         internal,

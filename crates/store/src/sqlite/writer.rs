@@ -60,6 +60,12 @@ impl Writer {
         Ok(done)
     }
 
+    pub(super) fn limit_pages(&self, pages_max: u32) -> Result<(), StoreError> {
+        self.connection
+            .pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))
+            .map_err(|error| failure(&error))
+    }
+
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
         layout::set_meta(&self.connection, layout::META_CLEAN, "1").map_err(|error| failure(&error))?;
@@ -77,7 +83,8 @@ impl Writer {
     }
 
     fn write(&mut self, batch: &Batch, last: Timestamp) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let rows = write_documents(&transaction, batch)?;
         write_entries(&transaction, batch, &rows)?;
         for commit in &batch.commits {
@@ -120,18 +127,20 @@ fn write_documents(connection: &Connection, batch: &Batch) -> rusqlite::Result<R
         "INSERT INTO freshet_documents (table_id, id, json, size) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (table_id, id) DO UPDATE SET json = excluded.json, size = excluded.size RETURNING row",
     )?;
-    let mut delete = connection.prepare_cached("DELETE FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?;
+    let mut delete =
+        connection.prepare_cached("DELETE FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?;
     for write in finals.into_iter().rev() {
-        let row = match &write.new {
-            Some(new) => Some(upsert.query_row(
-                params![write.table.0, &write.internal.0[..], &*new.json, new.size],
-                |row| row.get::<_, i64>(0),
-            )?),
-            None => {
-                delete.execute(params![write.table.0, &write.internal.0[..]])?;
-                None
-            }
-        };
+        let row =
+            match &write.new {
+                Some(new) => Some(upsert.query_row(
+                    params![write.table.0, &write.internal.0[..], &*new.json, new.size],
+                    |row| row.get::<_, i64>(0),
+                )?),
+                None => {
+                    delete.execute(params![write.table.0, &write.internal.0[..]])?;
+                    None
+                }
+            };
         rows.insert((write.table, write.internal), row);
     }
     Ok(rows)
@@ -149,7 +158,8 @@ fn write_entries(connection: &Connection, batch: &Batch, rows: &Rows) -> rusqlit
         "INSERT INTO freshet_index_entries VALUES (?1, ?2, ?3) \
          ON CONFLICT (index_id, key) DO UPDATE SET document = excluded.document",
     )?;
-    let mut delete = connection.prepare_cached("DELETE FROM freshet_index_entries WHERE index_id = ?1 AND key = ?2")?;
+    let mut delete =
+        connection.prepare_cached("DELETE FROM freshet_index_entries WHERE index_id = ?1 AND key = ?2")?;
     for write in finals.into_iter().rev() {
         let row = match write.document {
             None => None,
@@ -167,7 +177,10 @@ fn write_entries(connection: &Connection, batch: &Batch, rows: &Rows) -> rusqlit
 }
 
 /// The row of a document that the batch itself does not write, as when an index is built.
-fn find_row(connection: &Connection, (table, internal): (TableId, InternalId)) -> rusqlite::Result<Option<i64>> {
+fn find_row(
+    connection: &Connection,
+    (table, internal): (TableId, InternalId),
+) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT row FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?
         .query_row(params![table.0, &internal.0[..]], |row| row.get(0))

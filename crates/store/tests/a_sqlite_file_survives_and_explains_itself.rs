@@ -1,0 +1,158 @@
+//! What is particular to the SQLite store: reopening, foreign and newer files, full disks, readable views.
+
+#![allow(clippy::unwrap_used)] // Functions beside the tests are tests too.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use freshet_store::{
+    Batch, CommitRecord, DocumentWrite, SqliteOptions, SqliteStore, Store, StoreError, StoredDocument,
+    TableId, TableView,
+};
+use freshet_values::{InternalId, Timestamp};
+
+const TABLE: TableId = TableId(70);
+
+fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(path, &SqliteOptions::default())
+}
+
+fn batch(timestamp: u64, number: u8, json: &str) -> Batch {
+    let internal = InternalId([number; 16]);
+    let new = Some(StoredDocument { internal, json: Arc::from(json), size: 9 });
+    let documents = vec![DocumentWrite { table: TABLE, internal, new }];
+    let record = CommitRecord { timestamp: Timestamp(timestamp), documents, indexes: Vec::new() };
+    Batch { commits: vec![Arc::new(record)], ..Batch::default() }
+}
+
+fn raw(path: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(path).unwrap()
+}
+
+#[test]
+fn commits_are_there_after_reopening_with_and_without_a_clean_shutdown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = open(&path).unwrap();
+    store.commit(&batch(1, 1, "{}")).unwrap();
+    // A copy of the files of a running store is what a power cut leaves behind.
+    let crashed = directory.path().join("crashed");
+    for suffix in ["", "-wal"] {
+        let name = |base: &Path| format!("{}{suffix}", base.display());
+        std::fs::copy(name(&path), name(&crashed)).unwrap();
+    }
+    drop(store);
+    for file in [&path, &crashed] {
+        let store = open(file).unwrap();
+        assert_eq!(store.snapshot().unwrap().timestamp(), Timestamp(1));
+        assert!(store.snapshot().unwrap().get(TABLE, InternalId([1; 16])).unwrap().is_some());
+    }
+    let clean = |path: &Path| -> String {
+        raw(path)
+            .query_row("SELECT value FROM freshet_meta WHERE name = 'clean_shutdown'", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(clean(&path), "1");
+}
+
+#[test]
+fn newer_foreign_and_damaged_files_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let newer = directory.path().join("newer");
+    drop(open(&newer).unwrap());
+    raw(&newer).pragma_update(None, "user_version", 99).unwrap();
+    let error = open(&newer).err().unwrap();
+    assert!(matches!(error, StoreError::NewerFormat { found: 99, supported: 1, .. }), "{error}");
+    assert!(error.to_string().contains("newer release"));
+
+    let foreign = directory.path().join("foreign");
+    raw(&foreign).execute_batch("CREATE TABLE cats (name)").unwrap();
+    assert!(matches!(open(&foreign), Err(StoreError::Foreign { .. })));
+
+    let damaged = directory.path().join("damaged");
+    std::fs::write(&damaged, vec![b'x'; 8192]).unwrap();
+    assert!(matches!(open(&damaged), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn damage_is_found_after_an_unclean_shutdown_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = open(&path).unwrap();
+    for number in 1..200 {
+        store
+            .commit(&batch(u64::from(number), number, &format!("{{\"x\":\"{}\"}}", "y".repeat(500))))
+            .unwrap();
+    }
+    drop(store);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], length / 2 / 4096 * 4096).unwrap();
+    drop(open(&path).expect("after a clean shutdown a start is quick and does not look"));
+    raw(&path).execute("UPDATE freshet_meta SET value = '0' WHERE name = 'clean_shutdown'", []).unwrap();
+    let error = open(&path).err().expect("an overwritten page is found");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_stops_all_writing_until_reopened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    drop(open(&path).unwrap());
+    // SQLite's bound on pages gives the same error as a full disk.
+    let store = open(&path).unwrap();
+    store.commit(&batch(1, 1, "{}")).unwrap();
+    store.limit_pages(40).unwrap();
+    let large = format!("{{\"x\":\"{}\"}}", "y".repeat(400_000));
+    let error = store.commit(&batch(2, 2, &large)).unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull(_)), "{error}");
+    let error = store.commit(&batch(3, 3, "{}")).unwrap_err();
+    assert!(matches!(error, StoreError::Poisoned(_)), "{error}");
+    assert!(store.snapshot().unwrap().get(TABLE, InternalId([1; 16])).unwrap().is_some());
+    drop(store);
+    let store = open(&path).unwrap();
+    assert_eq!(store.snapshot().unwrap().timestamp(), Timestamp(1));
+    store.commit(&batch(4, 4, "{}")).unwrap();
+}
+
+#[test]
+fn tables_can_be_read_by_name_with_any_tool() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = open(&path).unwrap();
+    let view = |name: &str, present| TableView { table: TABLE, name: name.to_owned(), present };
+    let mut first = batch(1, 1, "{\"_id\":\"abc\",\"_creationTime\":5.5,\"a\":1}");
+    first.views = vec![view("messages", true), view("MESSAGES", true), view("freshet_meta", true)];
+    store.commit(&first).unwrap();
+    let row: (String, f64, String) = raw(&path)
+        .query_row("SELECT _id, _creationTime, document FROM messages", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap();
+    assert_eq!(row, ("abc".to_owned(), 5.5, "{\"_id\":\"abc\",\"_creationTime\":5.5,\"a\":1}".to_owned()));
+    let copy = directory.path().join("copy");
+    store.copy_to(&copy).unwrap();
+    assert!(open(&copy).unwrap().snapshot().unwrap().get(TABLE, InternalId([1; 16])).unwrap().is_some());
+    let mut second = batch(2, 2, "{}");
+    second.views = vec![view("messages", false)];
+    store.commit(&second).unwrap();
+    assert!(raw(&path).prepare("SELECT * FROM messages").is_err());
+}
+
+#[test]
+fn snapshots_are_bounded_and_wait_their_turn() {
+    let directory = tempfile::tempdir().unwrap();
+    let options =
+        SqliteOptions { readers_max: 2, reader_wait: Duration::from_millis(20), ..SqliteOptions::default() };
+    let store = SqliteStore::open(&directory.path().join("db"), &options).unwrap();
+    let first = store.snapshot().unwrap();
+    let second = store.snapshot().unwrap();
+    assert!(matches!(store.snapshot(), Err(StoreError::ReadersBusy { connections: 2, .. })));
+    drop(first);
+    assert!(store.snapshot().is_ok());
+    drop(second);
+    // An idle reader that was pinned before a commit must not serve the old state afterwards.
+    store.commit(&batch(1, 1, "{}")).unwrap();
+    assert_eq!(store.snapshot().unwrap().timestamp(), Timestamp(1));
+}
