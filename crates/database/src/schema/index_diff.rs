@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn a_changed_definition_is_removed_and_added() {
         let diff = IndexDiff::between(Some(&schema(BY_A, "[]")), Some(&schema(BY_A_AS_B, "[]")));
-        assert_eq!((names(&diff.added_indexes), names(&diff.removed_indexes)), (vec!["by_a".into()], vec!["by_a".into()]));
+        assert_eq!(
+            (names(&diff.added_indexes), names(&diff.removed_indexes)),
+            (vec!["by_a".into()], vec!["by_a".into()])
+        );
     }
 
     #[test]

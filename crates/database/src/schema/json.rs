@@ -77,7 +77,10 @@ mod tests {
         )
         .unwrap();
         let json = schema.to_json();
-        assert_eq!(json["tables"][0]["indexes"][0], json!({"indexDescriptor": "by_name", "fields": ["name", "_creationTime"]}));
+        assert_eq!(
+            json["tables"][0]["indexes"][0],
+            json!({"indexDescriptor": "by_name", "fields": ["name", "_creationTime"]})
+        );
         assert_eq!(json["tables"][0]["stagedVectorIndexes"], json!([]));
         assert_eq!(parse_stored(&json.to_string()).unwrap(), schema);
     }

@@ -31,7 +31,10 @@ const GONE_ROWS_KEPT_MS: f64 = 3_600_000.0;
 ///
 /// # Errors
 /// A storage failure.
-pub fn active(transaction: &mut Transaction, namespace: Namespace) -> Result<Option<SchemaRow>, DatabaseError> {
+pub fn active(
+    transaction: &mut Transaction,
+    namespace: Namespace,
+) -> Result<Option<SchemaRow>, DatabaseError> {
     in_state(transaction, namespace, "active")
 }
 
@@ -137,7 +140,8 @@ pub fn activate(
             set_state(transaction, namespace, schema, &SchemaState::Active)
         }
         Some(schema) => {
-            let defect = format!("the schema {} is {} and cannot be activated", schema.id, schema.state.name());
+            let defect =
+                format!("the schema {} is {} and cannot be activated", schema.id, schema.state.name());
             Err(SystemError::Defect(defect).into())
         }
     }
@@ -166,10 +170,8 @@ fn purge(transaction: &mut Transaction, namespace: Namespace) -> Result<(), Data
     let time = |object: &freshet_values::Object| object.get("_creationTime").and_then(Value::as_f64);
     let Some(newest) = newest.and_then(time) else { return Ok(()) };
     for row in rows {
-        let gone = matches!(
-            SchemaRow::read(&row)?.state,
-            SchemaState::Failed { .. } | SchemaState::Overwritten
-        );
+        let gone =
+            matches!(SchemaRow::read(&row)?.state, SchemaState::Failed { .. } | SchemaState::Overwritten);
         if gone && time(row.object()?).is_none_or(|time| newest - time > GONE_ROWS_KEPT_MS) {
             transaction.system(namespace).delete(&schemas(), row.id())?;
         }

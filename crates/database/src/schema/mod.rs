@@ -30,3 +30,6 @@ pub use lifecycle::{
 pub use parse::{parse, parse_stored};
 pub use row::{SchemaRow, SchemaState};
 pub use worker::{SchemaWorker, tables_to_walk};
+
+#[cfg(test)]
+mod lifecycle_tests;

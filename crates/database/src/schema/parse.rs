@@ -132,7 +132,9 @@ fn table_name(text: &str) -> Result<TableName, SchemaError> {
     if name.is_system() {
         return Err(SchemaError::new(
             "TableNameReserved",
-            format!("\"{text}\" is a reserved table name: names of tables must not begin with an underscore."),
+            format!(
+                "\"{text}\" is a reserved table name: names of tables must not begin with an underscore."
+            ),
         ));
     }
     Ok(name)
@@ -318,9 +320,14 @@ impl TableIndexes<'_> {
         if self.indexes.contains_key(&name) {
             return Err(self.error("IndexNamesNotUnique", &name, "is defined more than once."));
         }
-        let twin = self.indexes.iter().find_map(|(other, index)| Some((other, same_content(&index.spec, &spec)?)));
+        let twin =
+            self.indexes.iter().find_map(|(other, index)| Some((other, same_content(&index.spec, &spec)?)));
         if let Some((other, code)) = twin {
-            return Err(self.error(code, &name, format_args!("indexes the same fields as the index \"{other}\".")));
+            return Err(self.error(
+                code,
+                &name,
+                format_args!("indexes the same fields as the index \"{other}\"."),
+            ));
         }
         if self.indexes.len() == INDEXES_PER_TABLE_MAX {
             return Err(SchemaError::new(
@@ -376,3 +383,7 @@ fn check_fields_exist(table_name: &TableName, table: &TableDefinition) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -143,7 +143,11 @@ impl Validation {
         Ok(None)
     }
 
-    fn new(transaction: &mut Transaction, namespace: Namespace, row: SchemaRow) -> Result<Self, DatabaseError> {
+    fn new(
+        transaction: &mut Transaction,
+        namespace: Namespace,
+        row: SchemaRow,
+    ) -> Result<Self, DatabaseError> {
         let schema = definition(&row)?;
         let active = lifecycle::active(transaction, namespace)?;
         let active = active.as_ref().map(definition).transpose()?;
@@ -188,7 +192,9 @@ impl Validation {
         self.steps += 1;
         if self.steps.is_multiple_of(STEPS_PER_REPORT) {
             let (namespace, id, checked, total) = (self.namespace, self.row.id, self.checked, self.total);
-            commit(database, |transaction| set_progress(transaction, namespace, id, checked, total.max(checked)))?;
+            commit(database, |transaction| {
+                set_progress(transaction, namespace, id, checked, total.max(checked))
+            })?;
         }
         Ok(true)
     }
