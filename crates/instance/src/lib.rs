@@ -7,6 +7,7 @@
 //!   freshet.sqlite3                 the database (written by the store only)
 //!   storage/                        stored files
 //!   tmp/                            scratch space, emptied freely
+//!   runtime/                        the engine's JavaScript, written at every start
 //!   supervisor.lock, engine.lock    advisory locks; their text is the holder's process id
 //!   credentials/                    0700
 //!     instance_name                 0600

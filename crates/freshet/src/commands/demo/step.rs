@@ -90,25 +90,27 @@ impl Steps {
         let transcript = Arc::new(Mutex::new(VecDeque::new()));
         let sink = transcript.clone();
         let program = command.as_std().get_program().to_string_lossy().into_owned();
-        let status = self
-            .run(title, async {
-                let mut child = Child::spawn(command, move |_, line: &[u8]| {
-                    let mut lines = sink.lock().unwrap_or_else(PoisonError::into_inner);
-                    if lines.len() == TRANSCRIPT_LINES_MAX {
-                        lines.pop_front();
-                    }
-                    lines.push_back(line.to_vec());
-                })
-                .with_context(|| format!("cannot start {program}"))?;
-                let status = child.wait().await?;
-                if status.success() { Ok(Ok(())) } else { Ok(Err(status)) }
+        let work = async {
+            let mut child = Child::spawn(command, move |_, line: &[u8]| {
+                let mut lines = sink.lock().unwrap_or_else(PoisonError::into_inner);
+                if lines.len() == TRANSCRIPT_LINES_MAX {
+                    lines.pop_front();
+                }
+                lines.push_back(line.to_vec());
             })
-            .await?;
-        let Err(status) = status else { return Ok(()) };
+            .with_context(|| format!("cannot start {program}"))?;
+            let status = child.wait().await?;
+            if status.success() { Ok(()) } else { Err(anyhow!(describe(status))) }
+        };
+        let outcome = self.run(title, work).await;
+        let Err(error) = outcome else { return Ok(()) };
+        if error.is::<Interrupted>() {
+            return Err(error);
+        }
         for line in transcript.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             console::log_bytes("", &[b"    ", line.as_slice()].concat());
         }
-        Err(anyhow!("{title} failed ({}); its output is above. What may help: {advice}", describe(status)))
+        Err(anyhow!("{title} failed ({error:#}); its output is above. What may help: {advice}"))
     }
 }
 
@@ -118,5 +120,35 @@ struct StatusLine;
 impl Drop for StatusLine {
     fn drop(&mut self) {
         console::set_status(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(std::process::Stdio::null());
+        command
+    }
+
+    #[tokio::test]
+    async fn a_failed_tool_is_an_error_that_names_the_step_and_the_way_out() {
+        let steps = Steps::new(Shutdown::default());
+        let error = steps.command("Baking", shell("exit 3"), "more flour").await.unwrap_err().to_string();
+        assert!(error.starts_with("Baking failed (exit code 3)") && error.ends_with("more flour"), "{error}");
+        steps.command("Baking", shell("exit 0"), "").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_wish_to_stop_ends_a_step_without_a_complaint() {
+        let shutdown = Shutdown::default();
+        let steps = Steps::new(shutdown.clone());
+        let (outcome, ()) = tokio::join!(steps.command("Baking", shell("sleep 60"), ""), async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            shutdown.request();
+        });
+        assert!(outcome.unwrap_err().is::<Interrupted>());
     }
 }
