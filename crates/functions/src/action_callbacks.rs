@@ -109,7 +109,7 @@ impl Callbacks {
         let (args, parent) = (args.to_owned(), self.execution.caller.scheduled_job().map(str::to_owned));
         let (id, ts) = write(&functions.services, move |transaction| {
             let code = services.code.live_code(transaction)?;
-            let now_ms = crate::services::now_ms() as f64;
+            let now_ms = services.now_ms() as f64;
             schedule::schedule(transaction, &code, &args, parent.as_deref(), now_ms, &services.limits)
         })
         .await?;
@@ -119,9 +119,10 @@ impl Callbacks {
 
     async fn cancel(&self, args: &str) -> Result<String, Fault> {
         let functions = &self.execution.functions;
+        let services = functions.services.clone();
         let args = args.to_owned();
         let ((), ts) = write(&functions.services, move |transaction| {
-            schedule::cancel(transaction, &args, None, crate::services::now_ms() as f64).map(drop)
+            schedule::cancel(transaction, &args, None, services.now_ms() as f64).map(drop)
         })
         .await?;
         functions.wait_durable(ts).await?;

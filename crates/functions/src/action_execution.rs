@@ -1,9 +1,9 @@
 //! One running action or HTTP action, as the server sees it: who it runs for, and what it printed.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use freshet_values::{ComponentPath, FunctionPath};
+use freshet_values::{ComponentPath, FunctionPath, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -15,7 +15,7 @@ use crate::host::{Environment, HostFailure};
 use crate::identity::Identity;
 use crate::log::{LogBuffer, LogLevel, LogLine};
 use crate::request_id::RequestId;
-use crate::services::{now_ms, since_epoch};
+use crate::services::seconds;
 
 /// What the execution's callbacks and its records need.
 pub(crate) struct ActionExecution {
@@ -37,7 +37,7 @@ pub(crate) struct ActionExecution {
     token: Option<String>,
     logs: Mutex<LogBuffer>,
     started: Instant,
-    started_at: SystemTime,
+    started_at: Timestamp,
 }
 
 /// What an [`ActionExecution`] starts from.
@@ -66,7 +66,7 @@ impl ActionExecution {
             token,
             execution_id: uuid::Uuid::new_v4().to_string(),
             started: Instant::now(),
-            started_at: SystemTime::now(),
+            started_at: start.functions.services.now(),
             functions: start.functions,
             code: start.code,
             kind: start.kind,
@@ -104,7 +104,7 @@ impl ActionExecution {
             level,
             messages: vec![text.to_owned()],
             is_truncated: false,
-            timestamp: now_ms(),
+            timestamp: self.functions.services.now_ms(),
             system_metadata: Some(serde_json::json!({ "code": code })),
         };
         self.logs.lock().push_warning(line.clone());
@@ -118,7 +118,7 @@ impl ActionExecution {
             component: ComponentPath::root(),
             identifier: self.identifier.clone(),
             log_lines: vec![line],
-            timestamp_s: since_epoch(SystemTime::now()).as_secs_f64(),
+            timestamp_s: seconds(self.functions.services.now()),
             request_id: self.request_id,
             execution_id: self.execution_id.clone(),
         });
@@ -151,8 +151,8 @@ impl ActionExecution {
             component: ComponentPath::root(),
             identifier: self.identifier.clone(),
             log_lines: Vec::new(),
-            finished_at_s: since_epoch(SystemTime::now()).as_secs_f64(),
-            started_at_s: since_epoch(self.started_at).as_secs_f64(),
+            finished_at_s: seconds(self.functions.services.now()),
+            started_at_s: seconds(self.started_at),
             execution_time_s: duration_s,
             user_execution_time_s: duration_s,
             cached_result: false,

@@ -4,10 +4,9 @@
 //! attempt.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use freshet_database::Transaction;
-use freshet_values::{ComponentPath, FunctionPath};
+use freshet_values::{ComponentPath, FunctionPath, Timestamp};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
@@ -24,7 +23,7 @@ use crate::lane_call::{Before, LaneCall, LaneCallKind, LaneReply};
 use crate::log::{LogBuffer, LogLine};
 use crate::own_transaction::{begin, begin_query, table_names};
 use crate::resolve::{resolve, resolve_job};
-use crate::services::{FunctionsSettings, Services, now_ms, since_epoch};
+use crate::services::{FunctionsSettings, Services};
 use crate::syscalls::schedule::{self, Cancellation};
 use crate::syscalls::{self, Fault, metadata};
 use crate::variables;
@@ -56,7 +55,7 @@ pub(crate) struct Attempt {
     identity: Identity,
     caller: Caller,
     request_metadata: String,
-    pub(crate) started_at: SystemTime,
+    pub(crate) started_at: Timestamp,
     pub(crate) args_bytes: usize,
     pub(crate) observed_identity: bool,
     pub(crate) observed_time: bool,
@@ -108,15 +107,15 @@ impl Attempt {
             LaneCallKind::Mutation(_) => None,
         };
         let top = Frame::top(function.path.clone(), call.kind.transaction_kind(), journal);
-        let started_at = SystemTime::now();
+        let started_at = services.now();
         Self {
             services: services.clone(),
             transaction,
             code,
             frames: vec![top],
             logs: LogBuffer::new(services.limits.log_lines_max, services.limits.log_line_bytes_max),
-            seeds: ChaCha12Rng::from_os_rng(),
-            now_ms: since_epoch(started_at).as_millis() as f64,
+            seeds: ChaCha12Rng::from_seed(services.database.randomness().bytes()),
+            now_ms: (started_at.as_nanos() / 1_000_000) as f64,
             identity: function.identity.clone(),
             caller: function.caller.clone(),
             request_metadata: metadata::request(
@@ -183,10 +182,6 @@ impl Attempt {
         self.frames.last().expect("the top-level frame stays until the attempt ends")
     }
 
-    pub(crate) fn frame_mut(&mut self) -> &mut Frame {
-        self.frames.last_mut().expect("the top-level frame stays until the attempt ends")
-    }
-
     /// The transaction and the innermost frame.
     pub(crate) fn parts_mut(&mut self) -> (&mut Transaction, &mut Frame) {
         let frame = self.frames.last_mut().expect("the top-level frame stays until the attempt ends");
@@ -243,7 +238,8 @@ impl Attempt {
         let cancellation = schedule::cancel(&mut self.transaction, args, own_job, self.now_ms)?;
         if cancellation == Cancellation::IsItself {
             let text = "A mutation cannot cancel itself".to_owned();
-            self.logs.push_warning(LogLine::warning("ScheduledFunctionCancelingItself", text, now_ms()));
+            let now_ms = self.services.now_ms();
+            self.logs.push_warning(LogLine::warning("ScheduledFunctionCancelingItself", text, now_ms));
         }
         Ok("null".into())
     }

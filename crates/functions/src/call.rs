@@ -90,11 +90,6 @@ impl Caller {
             _ => None,
         }
     }
-
-    /// Whether callees may be internal functions without further rights.
-    pub(crate) fn is_function(&self) -> bool {
-        matches!(self, Caller::Action { .. } | Caller::Scheduler { .. } | Caller::Cron)
-    }
 }
 
 /// How to run a query.

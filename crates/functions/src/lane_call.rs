@@ -1,7 +1,6 @@
 //! A query or mutation on its way through a lane.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use freshet_database::Transaction;
 use freshet_values::Timestamp;
@@ -17,16 +16,15 @@ pub(crate) struct LaneCall {
     pub(crate) kind: LaneCallKind,
     /// Attempts that a conflict took back.
     pub(crate) conflicts: u32,
-    pub(crate) arrived: SystemTime,
 }
 
 impl LaneCall {
     pub(crate) fn query(function: FunctionCall, options: QueryOptions) -> Self {
-        Self { function, kind: LaneCallKind::Query(options), conflicts: 0, arrived: SystemTime::now() }
+        Self { function, kind: LaneCallKind::Query(options), conflicts: 0 }
     }
 
     pub(crate) fn mutation(function: FunctionCall, guard: Option<Arc<dyn MutationGuard>>) -> Self {
-        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0, arrived: SystemTime::now() }
+        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0 }
     }
 }
 

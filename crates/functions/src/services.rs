@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use freshet_database::Database;
+use freshet_values::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::call_error::CallError;
@@ -87,6 +88,21 @@ impl Services {
         self.code.live_code(&mut begin_query(self, None)?)
     }
 
+    /// The wall clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.database.clock().now()
+    }
+
+    /// The wall clock in whole milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now().as_nanos() / 1_000_000
+    }
+
+    /// The wall clock in nanoseconds since the Unix epoch, as int64 values hold it.
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.now().as_i64()
+    }
+
     /// A slot for one action; waits for one no longer than the limit.
     pub(crate) async fn action_slot(&self, environment: Environment) -> Result<OwnedSemaphorePermit, CallError> {
         let (slots, kind, limit) = match environment {
@@ -106,12 +122,7 @@ pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The wall clock in whole milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> u64 {
-    since_epoch(SystemTime::now()).as_millis() as u64
-}
-
-/// The wall clock in nanoseconds since the Unix epoch, as int64 values hold it.
-pub(crate) fn now_ns() -> i64 {
-    i64::try_from(since_epoch(SystemTime::now()).as_nanos()).unwrap_or(i64::MAX)
+/// Seconds since the Unix epoch.
+pub(crate) fn seconds(time: Timestamp) -> f64 {
+    Duration::from_nanos(time.as_nanos()).as_secs_f64()
 }

@@ -1,7 +1,6 @@
 //! The end of a query or mutation: checking its result, committing, warning, and telling the log stream.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use freshet_database::{CommitError, DatabaseError, Transaction};
 use freshet_values::{Timestamp, Value};
@@ -16,7 +15,7 @@ use crate::lane::LaneClock;
 use crate::lane_call::{LaneCall, LaneCallKind, LaneOutcome, LaneReply, MutationAnswer};
 use crate::log::LogLine;
 use crate::own_transaction::{commit_failure, table_names};
-use crate::services::{Services, now_ms, since_epoch};
+use crate::services::{Services, seconds};
 
 /// Conflicts after which a mutation is given up. Not reached in practice: long before, it runs without competition.
 const CONFLICTS_MAX: u32 = 64;
@@ -171,8 +170,8 @@ fn conclude(attempt: Attempt, call: &LaneCall, clock: LaneClock) -> Concluded {
         component: function.component.clone(),
         identifier: function.path.stripped(),
         log_lines: attempt.logs.into_lines(),
-        finished_at_s: since_epoch(SystemTime::now()).as_secs_f64(),
-        started_at_s: since_epoch(attempt.started_at).as_secs_f64(),
+        finished_at_s: seconds(attempt.services.now()),
+        started_at_s: seconds(attempt.started_at),
         execution_time_s: clock.total.as_secs_f64(),
         user_execution_time_s: clock.user.as_secs_f64(),
         cached_result: false,
@@ -235,7 +234,7 @@ fn warn_of_limits(attempt: &mut Attempt, result_bytes: Option<usize>) {
         ),
     ];
     let near = |used: u64, limit: u64| used as f64 > 0.8 * limit as f64;
-    let now_ms = now_ms();
+    let now_ms = attempt.services.now_ms();
     for (code, what, place, used, limit) in counts {
         if near(used, limit) {
             let text = format!("{what}{place} (actual: {used}, limit: {limit}).");

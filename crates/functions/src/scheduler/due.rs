@@ -13,7 +13,6 @@ use crate::functions::Functions;
 use crate::job::{self, Job};
 use crate::own_transaction::begin_query;
 use crate::rows::{self, Bounds};
-use crate::services::now_ns;
 use crate::syscalls::database_failure;
 
 /// What a look found.
@@ -40,7 +39,7 @@ pub(super) async fn look(
         let rows_max = running.len() + free + 1;
         let rows = rows::range(&mut transaction, job::TABLE, job::BY_NEXT_TS, "nextTs", &bounds, rows_max)
             .map_err(database_failure)?;
-        let now_ns = now_ns();
+        let now_ns = services.now_ns();
         let mut jobs = Vec::new();
         let mut next_in = None;
         for row in rows.iter().filter(|row| !running.contains(&row.id)) {
@@ -60,8 +59,15 @@ pub(super) async fn look(
         let subscription = services.database.subscribe(
             Arc::new(transaction.read_set().clone()),
             snapshot_ts,
-            Arc::new(move || wake.notify_one()),
+            Arc::new({
+                let wake = wake.clone();
+                move || wake.notify_one()
+            }),
         );
+        if !subscription.is_valid() {
+            // Something changed since the snapshot; nobody else will say so.
+            wake.notify_one();
+        }
         Ok(Due { jobs, next_in, subscription })
     })
     .await

@@ -10,7 +10,6 @@ use crate::functions::Functions;
 use crate::job;
 use crate::own_transaction::write;
 use crate::rows::{self, Bounds};
-use crate::services::now_ns;
 use crate::session_requests;
 use crate::syscalls::Fault;
 
@@ -39,7 +38,7 @@ pub(super) async fn run(functions: Functions, mut stopped: watch::Receiver<bool>
 
 /// Removes everything that is old enough by now.
 pub(super) async fn round(functions: &Functions) -> Result<(), Fault> {
-    let ago = |kept: Duration| now_ns().saturating_sub(kept.as_nanos() as i64);
+    let ago = |kept: Duration| functions.services.now_ns().saturating_sub(kept.as_nanos() as i64);
     let jobs = Bounds { above: Some(Value::Null), below: Some(Value::Int64(ago(JOBS_KEPT))) };
     in_batches(functions, move |transaction| {
         let rows =

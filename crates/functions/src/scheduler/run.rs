@@ -4,6 +4,7 @@
 //! exactly once. An action's job is marked as running, durably, before the action starts: after a crash nobody knows how
 //! far it came, so it is marked as failed and never runs twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use freshet_database::Transaction;
@@ -20,7 +21,7 @@ use crate::log::LogLine;
 use crate::own_transaction::{begin_query, write};
 use crate::request_id::RequestId;
 use crate::resolve::resolve_job;
-use crate::services::now_ns;
+use crate::services::Services;
 use crate::syscalls::{Fault, database_failure};
 
 /// The error of an action whose end nobody saw.
@@ -72,7 +73,7 @@ async fn run_pending(functions: &Functions, id: DocumentId, job: &Job) -> Result
     };
     match resolved {
         Ok(FunctionKind::Mutation) => {
-            let guard = std::sync::Arc::new(JobGuard { id });
+            let guard = Arc::new(JobGuard { services: functions.services.clone(), id });
             match functions.guarded_mutation(call, Some(guard)).await?.result {
                 Ok(_) => Ok(()),
                 Err(error) => end(functions, id, JobState::Failed(error.message)).await,
@@ -101,7 +102,7 @@ async fn run_action(functions: &Functions, id: DocumentId, call: FunctionCall) -
 
 /// Marks a pending job as running, durably. `false` when it is not pending any more.
 async fn mark_running(functions: &Functions, id: DocumentId) -> Result<bool, CallError> {
-    change(functions, id, |job| {
+    change(functions, id, |job, _now_ns| {
         let is_pending = job.state == JobState::Pending;
         if is_pending {
             job.state = JobState::InProgress;
@@ -113,10 +114,10 @@ async fn mark_running(functions: &Functions, id: DocumentId) -> Result<bool, Cal
 
 /// Marks a job as over, unless it was canceled meanwhile.
 async fn end(functions: &Functions, id: DocumentId, state: JobState) -> Result<(), CallError> {
-    change(functions, id, move |job| {
+    change(functions, id, move |job, now_ns| {
         let is_open = matches!(job.state, JobState::Pending | JobState::InProgress);
         if is_open {
-            job.complete(state.clone(), now_ns());
+            job.complete(state.clone(), now_ns);
         }
         is_open
     })
@@ -127,7 +128,7 @@ async fn end(functions: &Functions, id: DocumentId, state: JobState) -> Result<(
 /// Has a job that the server could not run tried again later.
 async fn postpone(functions: &Functions, id: DocumentId, error: CallError) -> Result<(), CallError> {
     let is_overload = error.class == ErrorClass::RateLimited;
-    change(functions, id, move |job| {
+    change(functions, id, move |job, now_ns| {
         let is_open = matches!(job.state, JobState::Pending | JobState::InProgress);
         if is_open {
             // A full queue says nothing about the job, so it does not count as a failure of its own.
@@ -137,7 +138,7 @@ async fn postpone(functions: &Functions, id: DocumentId, error: CallError) -> Re
                 job.system_errors += 1;
             }
             job.state = JobState::Pending;
-            job.next_ts = Some(now_ns().saturating_add(backoff.as_nanos() as i64));
+            job.next_ts = Some(now_ns.saturating_add(backoff.as_nanos() as i64));
         }
         is_open
     })
@@ -149,11 +150,12 @@ async fn postpone(functions: &Functions, id: DocumentId, error: CallError) -> Re
 async fn change(
     functions: &Functions,
     id: DocumentId,
-    edit: impl Fn(&mut Job) -> bool + Send + 'static,
+    edit: impl Fn(&mut Job, i64) -> bool + Send + 'static,
 ) -> Result<bool, CallError> {
+    let services = functions.services.clone();
     let changed = write(&functions.services, move |transaction| {
         let Some(mut job) = job::get(transaction, id)? else { return Ok(false) };
-        let changed = edit(&mut job);
+        let changed = edit(&mut job, services.now_ns());
         if changed {
             job::put(transaction, id, &job)?;
         }
@@ -172,6 +174,7 @@ async fn change(
 
 /// Marks a mutation's job as running while it runs and as a success with its commit.
 struct JobGuard {
+    services: Arc<Services>,
     id: DocumentId,
 }
 
@@ -206,7 +209,7 @@ impl MutationGuard for JobGuard {
         _log_lines: &[LogLine],
     ) -> Result<(), CallError> {
         if let Some(mut job) = self.job(transaction)? {
-            job.complete(JobState::Success, now_ns());
+            job.complete(JobState::Success, self.services.now_ns());
             job::put(transaction, self.id, &job).map_err(database_failure)?;
         }
         Ok(())
