@@ -1,3 +1,12 @@
-//! The Node addon: lanes, action hosts and the wiring of the whole engine.
+//! The engine: a Node addon that holds the database, the server and everything between, and drives V8.
+//!
+//! Node's main thread loads it and starts the [`wiring`]; worker threads serve as lanes. Only this crate knows Node. It
+//! holds no logic of its own: what a call may do is the functions crate's business, what is stored the database's.
+//!
+//! The supervisor links the same crate for [`launch`] alone.
 
+mod action_host;
+mod addon;
+mod lanes;
 pub mod launch;
+mod wiring;

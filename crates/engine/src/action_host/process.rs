@@ -1,0 +1,494 @@
+//! One action host process: its start, its channel, the invocations that run in it, and its end.
+//!
+//! The process may die at any moment. Whoever waits for something from it then gets [`HostFailure::Crashed`].
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use freshet_functions::host::{ActionCallbacks, CodePackage, EvaluationReply, HostFailure, JsError, Outcome};
+use freshet_functions::log::LogLine;
+use parking_lot::Mutex;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::frame::{self, Frame};
+use super::protocol::{FromHost, PackageModule, ToHost};
+
+/// A process that answers no ping for this long is stuck in user code and is killed.
+const UNRESPONSIVE_MAX: Duration = Duration::from_secs(30);
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Frames that wait for the process to read; each is at most one message or one piece of a body.
+const OUTGOING_FRAMES_MAX: usize = 1024;
+/// Pieces of a response that the process may send before they are taken; mirrored in `runtime/src/bodies.ts`.
+const BODY_WINDOW: usize = 16;
+
+/// Which runtime a process offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostKind {
+    Isolate,
+    Node,
+}
+
+/// How to start processes.
+#[derive(Clone, Debug)]
+pub(crate) struct HostProgram {
+    pub(crate) node: PathBuf,
+    pub(crate) script: PathBuf,
+    pub(crate) isolate_flags: Vec<String>,
+    pub(crate) heap_megabytes: usize,
+}
+
+/// What one invocation waits for.
+pub(crate) enum Waiting {
+    Action {
+        outcome: oneshot::Sender<Result<Outcome, HostFailure>>,
+        callbacks: Arc<dyn ActionCallbacks>,
+    },
+    Http {
+        /// Answered by the response head, or by a failure before it.
+        head: Option<oneshot::Sender<Result<Head, Result<JsError, HostFailure>>>>,
+        response_stream: u32,
+        callbacks: Arc<dyn ActionCallbacks>,
+    },
+    Evaluation {
+        replies: mpsc::UnboundedSender<EvaluationReply>,
+    },
+}
+
+/// Status and headers of a response.
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// A piece of a response body, or its end.
+pub(crate) enum Piece {
+    Bytes(Bytes),
+    Failed(JsError),
+}
+
+/// A running action host.
+pub(crate) struct HostProcess {
+    pub(crate) kind: HostKind,
+    outgoing: mpsc::Sender<Bytes>,
+    table: Mutex<Table>,
+    /// Versions of code that the process has been sent.
+    versions: Mutex<HashSet<u64>>,
+    next_stream: AtomicU32,
+    last_pong: AtomicU64,
+    /// Becomes the reason when the process has ended.
+    ended: watch::Sender<Option<String>>,
+    kill: mpsc::Sender<String>,
+}
+
+#[derive(Default)]
+struct Table {
+    invocations: HashMap<String, Waiting>,
+    responses: HashMap<u32, mpsc::Sender<Piece>>,
+    request_credits: HashMap<u32, mpsc::UnboundedSender<()>>,
+}
+
+impl HostProcess {
+    /// Starts a process and waits until it listens.
+    ///
+    /// # Errors
+    /// When Node cannot be started or ends at once.
+    pub(crate) async fn start(
+        program: &HostProgram,
+        kind: HostKind,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Arc<Self>, HostFailure> {
+        let mut child = spawn(program, kind, env)
+            .map_err(|error| HostFailure::Crashed(format!("cannot start an action host: {error}")))?;
+        let mut input = child.stdin.take().expect("stdin is piped");
+        let output = child.stdout.take().expect("stdout is piped");
+        let (outgoing, mut frames) = mpsc::channel::<Bytes>(OUTGOING_FRAMES_MAX);
+        let (kill, kill_requests) = mpsc::channel(1);
+        let process = Arc::new(Self {
+            kind,
+            outgoing,
+            table: Mutex::default(),
+            versions: Mutex::default(),
+            next_stream: AtomicU32::new(1),
+            last_pong: AtomicU64::new(0),
+            ended: watch::Sender::new(None),
+            kill,
+        });
+        tokio::spawn(async move {
+            while let Some(frame) = frames.recv().await {
+                if input.write_all(&frame).await.is_err() {
+                    // The reader notices the end of the process and tells everyone.
+                    break;
+                }
+            }
+        });
+        let (ready_sender, ready) = oneshot::channel();
+        tokio::spawn(process.clone().supervise(child, output, kill_requests, ready_sender));
+        match tokio::time::timeout(Duration::from_secs(20), ready).await {
+            Ok(Ok(())) => {
+                tokio::spawn(process.clone().ping());
+                Ok(process)
+            }
+            _ => {
+                process.terminate("the action host did not start");
+                Err(HostFailure::Crashed("the action host did not start".into()))
+            }
+        }
+    }
+
+    /// Number of invocations that run in the process.
+    pub(crate) fn load(&self) -> usize {
+        self.table.lock().invocations.len()
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.ended.borrow().is_none()
+    }
+
+    /// Kills the process. Everyone who waits for it gets the reason.
+    pub(crate) fn terminate(&self, reason: &str) {
+        // A full channel means that somebody else has already asked.
+        let _ = self.kill.try_send(reason.to_owned());
+    }
+
+    /// Sends a package unless the process has it.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub(crate) async fn send_code(&self, code: &CodePackage) -> Result<(), HostFailure> {
+        if !self.versions.lock().insert(code.version) {
+            return Ok(());
+        }
+        let modules = code
+            .modules
+            .values()
+            .map(|module| PackageModule {
+                path: &module.path,
+                source: &module.source,
+                environment: module.environment,
+            })
+            .collect();
+        self.send(&ToHost::Code {
+            version: code.version.to_string(),
+            modules,
+            import_seed: hex::encode(code.import_seed),
+            import_time_ms: code.import_time_ms,
+        })
+        .await
+    }
+
+    /// Forgets every package but `current`, once nothing runs that could need another.
+    pub(crate) async fn drop_old_code(&self, current: u64) {
+        if self.load() > 0 {
+            return;
+        }
+        let old: Vec<u64> = {
+            let mut versions = self.versions.lock();
+            let old = versions.iter().copied().filter(|version| *version != current).collect();
+            versions.retain(|version| *version == current);
+            old
+        };
+        for version in old {
+            // A process that has ended has forgotten everything.
+            let _ = self.send(&ToHost::DropCode { version: version.to_string() }).await;
+        }
+    }
+
+    pub(crate) async fn send(&self, message: &ToHost<'_>) -> Result<(), HostFailure> {
+        let json = serde_json::to_vec(message).expect("messages have string keys only");
+        self.send_frame(frame::message(&json)).await
+    }
+
+    pub(crate) async fn send_frame(&self, frame: Bytes) -> Result<(), HostFailure> {
+        self.outgoing.send(frame).await.map_err(|_closed| self.failure())
+    }
+
+    /// Sends without waiting; for use in destructors. A frame that finds no room is lost, and the watchdog will find a
+    /// process that no longer reads.
+    pub(crate) fn try_send(&self, message: &ToHost<'_>) {
+        let json = serde_json::to_vec(message).expect("messages have string keys only");
+        let _ = self.outgoing.try_send(frame::message(&json));
+    }
+
+    pub(crate) fn register(&self, id: &str, waiting: Waiting) {
+        self.table.lock().invocations.insert(id.to_owned(), waiting);
+    }
+
+    pub(crate) fn forget(&self, id: &str) {
+        self.table.lock().invocations.remove(id);
+    }
+
+    /// A number for a body, and the receiving end of a response body.
+    pub(crate) fn open_response(&self) -> (u32, mpsc::Receiver<Piece>) {
+        let stream = self.next_stream.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = mpsc::channel(BODY_WINDOW * 2);
+        self.table.lock().responses.insert(stream, sender);
+        (stream, receiver)
+    }
+
+    pub(crate) fn close_response(&self, stream: u32) {
+        self.table.lock().responses.remove(&stream);
+    }
+
+    /// A number for a request body, and the credits that its reader grants.
+    pub(crate) fn open_request(&self) -> (u32, mpsc::UnboundedReceiver<()>) {
+        let stream = self.next_stream.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.table.lock().request_credits.insert(stream, sender);
+        (stream, receiver)
+    }
+
+    pub(crate) fn close_request(&self, stream: u32) {
+        self.table.lock().request_credits.remove(&stream);
+    }
+
+    /// Why nothing more comes from the process.
+    pub(crate) fn failure(&self) -> HostFailure {
+        let reason = self.ended.borrow().clone();
+        match reason {
+            Some(reason) if reason == OUT_OF_MEMORY => HostFailure::OutOfMemory,
+            Some(reason) => HostFailure::Crashed(reason),
+            None => HostFailure::Crashed("the action host went away".into()),
+        }
+    }
+
+    async fn supervise(
+        self: Arc<Self>,
+        mut child: Child,
+        output: tokio::process::ChildStdout,
+        mut kill_requests: mpsc::Receiver<String>,
+        ready: oneshot::Sender<()>,
+    ) {
+        let mut output = BufReader::with_capacity(64 * 1024, output);
+        let mut ready = Some(ready);
+        let reason = loop {
+            tokio::select! {
+                frame = frame::read(&mut output) => match frame {
+                    Ok(Some(frame)) => {
+                        if let Err(reason) = self.receive(frame, &mut ready) {
+                            break Some(reason);
+                        }
+                    }
+                    Ok(None) => break None,
+                    Err(error) => break Some(error.to_string()),
+                },
+                request = kill_requests.recv() => break request,
+            }
+        };
+        let reason = match reason {
+            Some(reason) => {
+                // An error here means that it is dead already.
+                let _ = child.kill().await;
+                reason
+            }
+            None => match child.wait().await {
+                Ok(status) => describe_exit(status),
+                Err(error) => error.to_string(),
+            },
+        };
+        tracing::debug!(kind = ?self.kind, reason, "an action host ended");
+        self.ended.send_replace(Some(reason));
+        self.fail_everything();
+    }
+
+    fn fail_everything(&self) {
+        let table = std::mem::take(&mut *self.table.lock());
+        for (_, waiting) in table.invocations {
+            match waiting {
+                // Those who have gone need no answer.
+                Waiting::Action { outcome, .. } => drop(outcome.send(Err(self.failure()))),
+                Waiting::Http { head: Some(head), .. } => drop(head.send(Err(Err(self.failure())))),
+                Waiting::Http { head: None, .. } | Waiting::Evaluation { .. } => {}
+            }
+        }
+        for (_, response) in table.responses {
+            let error = JsError { message: self.failure().to_string(), ..JsError::default() };
+            let _ = response.try_send(Piece::Failed(error));
+        }
+    }
+
+    /// Handles one frame. An error ends the process.
+    fn receive(self: &Arc<Self>, frame: Frame, ready: &mut Option<oneshot::Sender<()>>) -> Result<(), String> {
+        let text = match frame {
+            Frame::Message(text) => text,
+            Frame::Body { stream, bytes } => {
+                let response = self.table.lock().responses.get(&stream).cloned();
+                return match response.map(|response| response.try_send(Piece::Bytes(bytes))) {
+                    Some(Err(mpsc::error::TrySendError::Full(_))) => {
+                        Err("the action host ignored the flow control of a response body".into())
+                    }
+                    _ => Ok(()),
+                };
+            }
+        };
+        let message: FromHost = serde_json::from_slice(&text)
+            .map_err(|error| format!("the action host sent a message that cannot be read: {error}"))?;
+        match message {
+            FromHost::Ready => {
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(());
+                }
+            }
+            FromHost::Pong { token } => self.last_pong.store(token, Ordering::Relaxed),
+            FromHost::Log { id, level, messages, truncated, timestamp } => {
+                if let Some(callbacks) = self.callbacks(&id) {
+                    callbacks.log(LogLine {
+                        level,
+                        messages,
+                        is_truncated: truncated,
+                        timestamp,
+                        system_metadata: None,
+                    });
+                }
+            }
+            FromHost::Syscall { id, call, op, args } => self.clone().serve(id, call, op, args),
+            FromHost::Outcome { id, ok, value, error } => self.settle(&id, ok, value, error),
+            FromHost::Head { id, status, headers } => {
+                if let Some(Waiting::Http { head, .. }) = self.table.lock().invocations.get_mut(&id)
+                    && let Some(head) = head.take()
+                {
+                    let _ = head.send(Ok(Head { status, headers }));
+                }
+            }
+            FromHost::BodyEnd { stream, error } => {
+                let response = self.table.lock().responses.remove(&stream);
+                if let (Some(response), Some(error)) = (response, error) {
+                    let _ = response.try_send(Piece::Failed(error));
+                }
+            }
+            FromHost::BodyCredit { stream } => {
+                if let Some(credits) = self.table.lock().request_credits.get(&stream) {
+                    let _ = credits.send(());
+                }
+            }
+            FromHost::Evaluated { id, reply } => {
+                if let Some(Waiting::Evaluation { replies }) = self.table.lock().invocations.get(&id) {
+                    let _ = replies.send(*reply);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn callbacks(&self, id: &str) -> Option<Arc<dyn ActionCallbacks>> {
+        match self.table.lock().invocations.get(id)? {
+            Waiting::Action { callbacks, .. } | Waiting::Http { callbacks, .. } => Some(callbacks.clone()),
+            Waiting::Evaluation { .. } => None,
+        }
+    }
+
+    /// Carries out a host call of an invocation and sends the reply.
+    fn serve(self: Arc<Self>, id: String, call: u64, op: String, args: String) {
+        let Some(callbacks) = self.callbacks(&id) else {
+            return;
+        };
+        tokio::spawn(async move {
+            let result = callbacks.syscall(&op, &args).await;
+            let reply = match &result {
+                Ok(text) => ToHost::Reply { id: &id, call, ok: true, text, data: None },
+                Err(error) => {
+                    ToHost::Reply { id: &id, call, ok: false, text: &error.message, data: error.data.as_deref() }
+                }
+            };
+            // A process that has ended does not wait for replies.
+            let _ = self.send(&reply).await;
+        });
+    }
+
+    fn settle(&self, id: &str, ok: bool, value: Option<String>, error: Option<JsError>) {
+        let mut table = self.table.lock();
+        let Some(waiting) = table.invocations.remove(id) else {
+            return;
+        };
+        let outcome = if ok {
+            Outcome::Returned(value.unwrap_or_else(|| "null".into()))
+        } else {
+            Outcome::Threw(error.unwrap_or_default())
+        };
+        match waiting {
+            Waiting::Action { outcome: sender, .. } => drop(sender.send(Ok(outcome))),
+            Waiting::Http { head, response_stream, .. } => {
+                let response = table.responses.remove(&response_stream);
+                if let Outcome::Threw(error) = outcome {
+                    match (head, response) {
+                        (Some(head), _) => drop(head.send(Err(Ok(error)))),
+                        (None, Some(response)) => drop(response.try_send(Piece::Failed(error))),
+                        (None, None) => {}
+                    }
+                }
+            }
+            Waiting::Evaluation { .. } => {}
+        }
+    }
+
+    /// Kills the process when user code keeps it from answering.
+    async fn ping(self: Arc<Self>) {
+        let mut token = 0_u64;
+        let mut answered_at = tokio::time::Instant::now();
+        while self.is_alive() {
+            token += 1;
+            if self.send(&ToHost::Ping { token }).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(PING_INTERVAL).await;
+            if self.last_pong.load(Ordering::Relaxed) == token {
+                answered_at = tokio::time::Instant::now();
+            } else if answered_at.elapsed() > UNRESPONSIVE_MAX {
+                self.terminate("an action kept its process busy without a pause and was stopped");
+                return;
+            }
+        }
+    }
+}
+
+/// V8's exit when the heap is exhausted ends the process with SIGABRT.
+const OUT_OF_MEMORY: &str = "ran out of memory";
+
+fn describe_exit(status: std::process::ExitStatus) -> String {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        match status.signal() {
+            Some(libc_signal) if libc_signal == SIGABRT => return OUT_OF_MEMORY.into(),
+            Some(signal) => return format!("the action host was ended by signal {signal}"),
+            None => {}
+        }
+    }
+    format!("the action host ended with {status}")
+}
+
+#[cfg(unix)]
+const SIGABRT: i32 = 6;
+
+fn spawn(program: &HostProgram, kind: HostKind, env: &BTreeMap<String, String>) -> std::io::Result<Child> {
+    let mut command = Command::new(&program.node);
+    command.arg(format!("--max-old-space-size={}", program.heap_megabytes));
+    match kind {
+        HostKind::Isolate => {
+            command.args(&program.isolate_flags).arg(&program.script).arg("isolate");
+        }
+        HostKind::Node => {
+            // `"use node"` code sees the whole of Node, so nothing of it is switched off.
+            command.arg("--experimental-vm-modules").arg("--disable-warning=ExperimentalWarning");
+            command.arg(&program.script).arg("node");
+        }
+    }
+    // The engine's own environment holds the instance secret; a host gets only what it needs.
+    command.env_clear();
+    for name in ["PATH", "LANG", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.env("TZ", "UTC");
+    if kind == HostKind::Node {
+        command.envs(env);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()
+}

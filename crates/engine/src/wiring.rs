@@ -1,0 +1,251 @@
+//! What is built from what: the one place that knows all floors.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
+use freshet_functions::deployment::{Deployment, DeploymentConfig, LiveCodeCache};
+use freshet_functions::environment::Environment;
+use freshet_functions::log_stream::LogStream;
+use freshet_functions::system_functions::SystemFunctions;
+use freshet_functions::{CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoProviders, Scheduler};
+use freshet_instance::{AdminKeys, DataDirectory, DirectoryLock, InstanceName, InstanceSecret, LockHolder};
+use freshet_server::{
+    EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, StartError,
+};
+use freshet_store::{SqliteOptions, SqliteStore};
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use crate::action_host::{ActionTimes, HostProgram, ProcessPool};
+use crate::lanes::Lanes;
+use crate::launch::{EngineConfig, ReadyReport, node_flags};
+
+/// How long the engine waits for one that is about to end.
+const LOCK_PATIENCE: Duration = Duration::from_secs(6);
+/// JavaScript heap of one action host in MiB.
+const ACTION_HOST_HEAP_MIB: usize = 512;
+/// Open requests are given this long at shutdown; the supervisor allows the whole engine five seconds.
+const DRAIN_TIME: Duration = Duration::from_millis(2500);
+
+/// Something that Node's main thread has to do.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(crate) enum EngineEvent {
+    /// End the thread of a lane.
+    TerminateLane {
+        /// The lane's number.
+        lane: u32,
+        /// Why; comes back when the thread has ended.
+        reason: &'static str,
+    },
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// Starting again would not help.
+    #[error("configuration: {0}")]
+    Configuration(String),
+    /// Starting again may help.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A running engine.
+pub(crate) struct Engine {
+    lanes: Arc<Lanes>,
+    stopping: Arc<AtomicBool>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What has to be ended, in the order of its fields.
+struct Running {
+    server: ServerHandle,
+    scheduler: Scheduler,
+    functions: Functions,
+    actions: Arc<ProcessPool>,
+    database: Database,
+    runtime: Runtime,
+    _lock: DirectoryLock,
+}
+
+impl Engine {
+    /// Opens the data directory and listens.
+    pub(crate) fn start(
+        config: &EngineConfig,
+        runtime_dir: &Path,
+        notify: Box<dyn Fn(EngineEvent) + Send + Sync>,
+    ) -> Result<(Self, ReadyReport), EngineError> {
+        let started = Instant::now();
+        init_logging(&config.log_filter);
+        let directory = DataDirectory::open_or_create(&config.data_dir).map_err(configuration)?;
+        let lock = DirectoryLock::acquire(&directory, LockHolder::Engine, LOCK_PATIENCE).map_err(configuration)?;
+        let name = InstanceName::from_str(&config.instance_name).map_err(configuration)?;
+        let secret = InstanceSecret::from_str(&config.instance_secret_hex).map_err(configuration)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("freshet-io")
+            .build()
+            .map_err(|error| EngineError::Failed(format!("cannot start threads: {error}")))?;
+        let _inside = runtime.enter();
+
+        let store = SqliteStore::open(&directory.database_file(), &SqliteOptions::default()).map_err(configuration)?;
+        let database =
+            Database::open(Arc::new(store), DatabaseOptions::default(), Arc::new(SystemClock), Randomness::from_os())
+                .map_err(|error| EngineError::Failed(error.to_string()))?;
+
+        let limits = CallLimits::default();
+        let actions = Arc::new(ProcessPool::new(
+            HostProgram {
+                node: std::env::current_exe()
+                    .map_err(|error| EngineError::Failed(format!("cannot find the Node binary: {error}")))?,
+                script: runtime_dir.join("action-host.js"),
+                isolate_flags: node_flags(),
+                heap_megabytes: ACTION_HOST_HEAP_MIB,
+            },
+            ActionTimes { isolate: limits.isolate_action_time_max, node: limits.node_action_time_max },
+        ));
+        let logs = Arc::new(LogStream::new());
+        let code = Arc::new(LiveCodeCache::new(database.clone()));
+        let settings = FunctionsSettings {
+            limits: limits.clone(),
+            cloud_url: config.api_origin.clone(),
+            site_url: config.site_origin.clone(),
+            deployment_name: config.instance_name.clone(),
+            redact_errors: config.redact_logs_to_client,
+        };
+        let functions = Functions::new(FunctionsConfig {
+            database: database.clone(),
+            code: code.clone(),
+            native: Arc::new(SystemFunctions::new(code.clone(), config.api_origin.clone(), config.site_origin.clone())),
+            host: actions.clone(),
+            identities: Arc::new(NoProviders),
+            log_sink: logs.clone(),
+            settings,
+        });
+        let environment = Environment::new(database.clone());
+        let deployment = Deployment::new(DeploymentConfig {
+            database: database.clone(),
+            host: actions.clone(),
+            code,
+            logs: logs.clone(),
+        });
+        let lanes = Arc::new(Lanes::new(functions.lane_queue(), config.lanes.max(1)));
+
+        let services = Services {
+            database: database.clone(),
+            functions: functions.clone(),
+            deployment,
+            environment,
+            logs,
+            admin_keys: AdminKeys::new(name.clone(), &secret),
+            authenticator: Arc::new(NoAuthProviders),
+        };
+        let server_config = ServerConfig {
+            api_addr: address(&config.host, config.port)?,
+            site_addr: Some(address(&config.host, config.site_port)?),
+            api_origin: config.api_origin.clone(),
+            site_origin: config.site_origin.clone(),
+            instance_name: name,
+            redact: config.redact_logs_to_client,
+            limits: EdgeLimits { drain_time_max: DRAIN_TIME, ..EdgeLimits::default() },
+        };
+        let server = runtime.block_on(Server::start(server_config, services)).map_err(|error| match error {
+            StartError::Bind { .. } | StartError::Origin(_) => configuration(error),
+        })?;
+        let scheduler = Scheduler::start(&functions);
+        let warming = actions.clone();
+        runtime.spawn(async move {
+            if let Err(error) = warming.warm_up().await {
+                tracing::error!(%error, "cannot start an action host; actions will fail until one starts");
+            }
+        });
+        let stopping = Arc::new(AtomicBool::new(false));
+        watch_lanes(lanes.clone(), limits, notify, stopping.clone())?;
+
+        let report = ReadyReport {
+            api_addr: server.api_addr().to_string(),
+            site_addr: server.site_addr().map(|addr| addr.to_string()).unwrap_or_default(),
+            startup_ms: started.elapsed().as_millis() as u64,
+        };
+        drop(_inside);
+        let running = Running { server, scheduler, functions, actions, database, runtime, _lock: lock };
+        Ok((Self { lanes, stopping, running: Mutex::new(Some(running)) }, report))
+    }
+
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Ends the engine from the top down: first nothing new comes in, at last everything is on disk.
+    pub(crate) fn stop(&self) {
+        let Some(running) = self.running.lock().take() else {
+            return;
+        };
+        self.stopping.store(true, Ordering::Relaxed);
+        let Running { server, scheduler, functions, actions, database, runtime, _lock } = running;
+        runtime.block_on(async {
+            server.shutdown().await;
+            scheduler.stop().await;
+            functions.close();
+            actions.shut_down().await;
+            let newest = database.visible_ts();
+            if let Err(error) = database.wait_durable(newest).await {
+                tracing::error!(%error, "the last commits could not be stored; nobody was told of them");
+            }
+        });
+        drop(functions);
+        drop(database);
+        runtime.shutdown_timeout(Duration::from_millis(500));
+    }
+}
+
+/// Starts the thread that ends calls which run too long.
+fn watch_lanes(
+    lanes: Arc<Lanes>,
+    limits: CallLimits,
+    notify: Box<dyn Fn(EngineEvent) + Send + Sync>,
+    stopping: Arc<AtomicBool>,
+) -> Result<(), EngineError> {
+    std::thread::Builder::new()
+        .name("freshet-watchdog".into())
+        .spawn(move || {
+            let end = |lane, reason| notify(EngineEvent::TerminateLane { lane, reason });
+            lanes.watch(&limits, &end, &stopping);
+        })
+        .map(drop)
+        .map_err(|error| EngineError::Failed(format!("cannot start threads: {error}")))
+}
+
+fn address(host: &str, port: u16) -> Result<SocketAddr, EngineError> {
+    let ip = match host {
+        "localhost" => IpAddr::from([127, 0, 0, 1]),
+        other => other.parse().map_err(|_| {
+            EngineError::Configuration(format!("--host takes an IP address or `localhost`, not '{other}'"))
+        })?,
+    };
+    Ok(SocketAddr::new(ip, port))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as the argument of map_err")]
+fn configuration(error: impl std::fmt::Display) -> EngineError {
+    EngineError::Configuration(error.to_string())
+}
+
+fn init_logging(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Fails when a test has set another subscriber, which is then the right one.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .compact()
+        .try_init();
+}
