@@ -53,6 +53,17 @@ pub(crate) fn find(
     found.first().map(row).transpose()
 }
 
+/// All rows whose indexed fields, all or the first of them, equal the values.
+pub(crate) fn select(
+    transaction: &mut Transaction,
+    table: &str,
+    index: &str,
+    values: &[Value],
+) -> Result<Vec<Row>, DatabaseError> {
+    let found = transaction.system(Namespace::ROOT).find(&name(table), index, values)?;
+    found.iter().map(row).collect()
+}
+
 /// All rows of a table.
 pub(crate) fn all(transaction: &mut Transaction, table: &str) -> Result<Vec<Row>, DatabaseError> {
     let found = transaction.system(Namespace::ROOT).all(&name(table))?;

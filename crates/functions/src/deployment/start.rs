@@ -1,0 +1,279 @@
+//! The first half of a push: everything is evaluated, stored and prepared, and nothing is live yet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use freshet_database::schema::{self, IndexDiff, SchemaDefinition};
+use freshet_database::{DatabaseError, Namespace, Transaction};
+use freshet_values::DocumentId;
+
+use super::Deployment;
+use super::analysis::checked_app;
+use super::app_definition::unsupported_components;
+use super::error::PushError;
+use super::evaluation::{EvaluatedPush, Evaluator, Variables};
+use super::module_set::{ModuleSet, resolve};
+use super::package::{self, PackageInfo};
+use super::request::StartPushRequest;
+use super::response::{EvaluatePushResponse, EvaluatedComponent, SchemaChange, StartPushResponse};
+use super::{source_parts, transact};
+use crate::environment::{self, CLOUD_URL, SITE_URL};
+
+/// The app's own path, as a definition and as a component.
+pub(super) const APP: &str = "";
+/// Pushes that may wait to be finished; older ones are dropped.
+const PENDING_MAX: usize = 8;
+/// How long a push may wait to be finished.
+const PENDING_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Bytes of sources that one transaction stores.
+const STORE_BYTES_MAX: usize = 4 << 20;
+/// Node versions that clients may ask for.
+const NODE_VERSIONS: [&str; 3] = ["20", "22", "24"];
+
+/// A push after evaluation.
+struct Prepared {
+    modules: ModuleSet,
+    variables: BTreeMap<String, String>,
+    base_version: u64,
+    evaluated: EvaluatedPush,
+}
+
+impl Deployment {
+    /// Evaluates and stores a push. Nothing is live afterwards; [`Deployment::finish_push`] switches over.
+    ///
+    /// # Errors
+    /// The developer's mistakes (400), a client that is out of date (409), or a failure of the server.
+    pub async fn start_push(&self, request: StartPushRequest) -> Result<StartPushResponse, PushError> {
+        self.start(request).await.map_err(PushError::while_pushing)
+    }
+
+    /// Evaluates a push without storing anything: what would it change about the indexes?
+    ///
+    /// # Errors
+    /// As [`Deployment::start_push`].
+    pub async fn evaluate_push(&self, request: StartPushRequest) -> Result<EvaluatePushResponse, PushError> {
+        let evaluate = async {
+            let prepared = self.prepare(&request).await?;
+            let schema = prepared.evaluated.schema;
+            let diff = transact::read(&self.inner.database, move |transaction| {
+                Ok(index_diff(transaction, schema.as_ref())?)
+            })
+            .await?;
+            let index_diffs = BTreeMap::from([(APP.to_owned(), diff)]);
+            Ok(EvaluatePushResponse {
+                schema_change: SchemaChange { index_diffs, ..SchemaChange::default() },
+            })
+        };
+        evaluate.await.map_err(PushError::while_pushing)
+    }
+
+    async fn start(&self, request: StartPushRequest) -> Result<StartPushResponse, PushError> {
+        let prepared = self.prepare(&request).await?;
+        let definition = prepared.evaluated.definition.json.clone();
+        let evaluated = &prepared.evaluated;
+        let analysis = EvaluatedComponent {
+            definition,
+            schema: evaluated.schema.as_ref().map(SchemaDefinition::to_json),
+            functions: evaluated.functions.clone(),
+            udf_config: evaluated.udf_config.clone(),
+        };
+        let app = checked_app(&evaluated.functions);
+        let app_auth = evaluated.app_auth.clone();
+        let environment_variables = prepared.variables.clone();
+        let (schema_change, push_id) = self.store(&request, prepared).await?;
+        Ok(StartPushResponse {
+            environment_variables,
+            external_deps_id: None,
+            component_definition_packages: BTreeMap::new(),
+            app_auth,
+            analysis: BTreeMap::from([(APP.to_owned(), analysis)]),
+            app,
+            schema_change,
+            push_id,
+        })
+    }
+
+    /// Checks and evaluates a push.
+    async fn prepare(&self, request: &StartPushRequest) -> Result<Prepared, PushError> {
+        check_supported(request)?;
+        let app = request.app_definition.clone();
+        let (live_version, variables, modules) = transact::read(&self.inner.database, move |transaction| {
+            let live = package::live(transaction)?;
+            let live_modules = match &live {
+                Some(live) if !app.unchanged_module_hashes.is_empty() => {
+                    let stored = package::modules(transaction, live.package)?;
+                    package::sources(transaction, &stored)?
+                }
+                _ => ModuleSet::new(),
+            };
+            let modules = resolve(&app, &live_modules)?;
+            let variables = environment::values(transaction)?;
+            Ok((live.map_or(0, |live| live.version), variables, modules))
+        })
+        .await?;
+        let evaluated = self.evaluator(&variables).push(request, &modules).await?;
+        Ok(Prepared { modules, variables, base_version: live_version, evaluated })
+    }
+
+    pub(super) fn evaluator(&self, variables: &BTreeMap<String, String>) -> Evaluator<'_> {
+        let mut visible = Variables::from([
+            (CLOUD_URL.to_owned(), self.inner.cloud_url.clone()),
+            (SITE_URL.to_owned(), self.inner.site_url.clone()),
+        ]);
+        visible.extend(variables.clone());
+        Evaluator { host: &*self.inner.host, stacks: &self.inner.stacks, variables: visible }
+    }
+
+    async fn store(
+        &self,
+        request: &StartPushRequest,
+        prepared: Prepared,
+    ) -> Result<(SchemaChange, Option<String>), PushError> {
+        let Prepared { modules, base_version, evaluated, .. } = prepared;
+        // A trial run leaves no trace but the schema, which is to be checked against the real data.
+        let trial = request.dry_run || request.for_codegen;
+        if !trial {
+            self.store_sources(&modules).await?;
+        }
+        let json = |value: &serde_json::Value| value.to_string();
+        let info = PackageInfo {
+            version: evaluated.package.version,
+            base_version,
+            functions: request.functions.clone(),
+            server_version: request.app_definition.udf_server_version.clone(),
+            node_version: request.node_version.clone(),
+            import_phase: evaluated.import_phase,
+            definition: json(&evaluated.definition.json),
+            app_auth: json(&serde_json::Value::Array(evaluated.app_auth.clone())),
+            schema: None,
+        };
+        transact::write(&self.inner.database, move |transaction| {
+            let next = evaluated.schema.as_ref();
+            let diff = index_diff(transaction, next)?;
+            let schema_id = match next {
+                Some(next) => Some(schema::submit(transaction, Namespace::ROOT, next)?),
+                None => None,
+            };
+            let push_id = if trial {
+                None
+            } else {
+                schema::prepare_indexes(transaction, Namespace::ROOT, next)?;
+                check_sources(transaction, &modules)?;
+                drop_old_packages(transaction)?;
+                let info = PackageInfo { schema: schema_id, ..info.clone() };
+                Some(package::insert(transaction, &info, &modules, &evaluated.functions)?.to_string())
+            };
+            let schema_change = SchemaChange {
+                allocated_component_ids: BTreeMap::new(),
+                schema_ids: BTreeMap::from([(APP.to_owned(), schema_id.map(|id| id.to_string()))]),
+                index_diffs: BTreeMap::from([(APP.to_owned(), diff)]),
+            };
+            Ok((schema_change, push_id))
+        })
+        .await
+    }
+
+    /// Stores the sources that are not stored yet, a few megabytes at a time.
+    async fn store_sources(&self, modules: &ModuleSet) -> Result<(), PushError> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let mut batches = Vec::new();
+        for module in modules.values() {
+            bytes +=
+                module.module.source.len() + module.module.source_map.as_ref().map_or(0, |map| map.len());
+            batch.push(module.clone());
+            if bytes >= STORE_BYTES_MAX {
+                batches.push(std::mem::take(&mut batch));
+                bytes = 0;
+            }
+        }
+        batches.push(batch);
+        for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
+            transact::write(&self.inner.database, move |transaction| {
+                for module in &batch {
+                    if !source_parts::exists(transaction, &module.sha256)? {
+                        source_parts::insert(transaction, &module.sha256, &module.module)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what this version cannot do, before any work is done.
+fn check_supported(request: &StartPushRequest) -> Result<(), PushError> {
+    if !request.component_definitions.is_empty() || !request.app_definition.dependencies.is_empty() {
+        return Err(unsupported_components());
+    }
+    if let Some(package) = request.node_dependencies.first() {
+        return Err(PushError::bad_request(
+            "InvalidExternalModules",
+            format!(
+                "This server does not install npm packages, but the push asks for {}@{}{}. Remove \
+                 `node.externalPackages` from convex.json, so that the packages are bundled.",
+                package.name,
+                package.version,
+                match request.node_dependencies.len() {
+                    1 => String::new(),
+                    count => format!(" and {} more", count - 1),
+                }
+            ),
+        ));
+    }
+    match &request.node_version {
+        Some(version) if !NODE_VERSIONS.contains(&version.as_str()) => Err(PushError::bad_request(
+            "NodeVersionNotSupported",
+            format!(
+                "Node.js {version} is not supported. Set `node.nodeVersion` in convex.json to one of {}.",
+                NODE_VERSIONS.join(", ")
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What `next` changes about the indexes in use.
+pub(super) fn index_diff(
+    transaction: &mut Transaction,
+    next: Option<&SchemaDefinition>,
+) -> Result<IndexDiff, DatabaseError> {
+    let active = schema::active(transaction, Namespace::ROOT)?;
+    let active = active.as_ref().map(schema::definition).transpose()?;
+    Ok(IndexDiff::between(active.as_ref(), next))
+}
+
+/// Another push may have finished since the sources were stored and have removed what nobody used.
+fn check_sources(transaction: &mut Transaction, modules: &ModuleSet) -> Result<(), PushError> {
+    for module in modules.values() {
+        if !source_parts::exists(transaction, &module.sha256)? {
+            return Err(PushError::bad_request(
+                "ConcurrentPush",
+                "Another push finished while this one was being stored. Push again.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Drops pushes that were never finished.
+fn drop_old_packages(transaction: &mut Transaction) -> Result<(), DatabaseError> {
+    let live = package::live(transaction)?.map(|live| live.package);
+    let waiting: Vec<_> =
+        package::all(transaction)?.into_iter().filter(|package| Some(package.row) != live).collect();
+    let newest = waiting.last().map_or(0.0, |package| package.creation_time);
+    let oldest_kept = newest - PENDING_TIME_MAX.as_millis() as f64;
+    let surplus = (waiting.len() + 1).saturating_sub(PENDING_MAX);
+    let old: Vec<DocumentId> = waiting
+        .iter()
+        .enumerate()
+        .filter(|(index, package)| *index < surplus || package.creation_time < oldest_kept)
+        .map(|(_, package)| package.row)
+        .collect();
+    for package in old {
+        package::delete(transaction, package)?;
+    }
+    Ok(())
+}
