@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freshet_values::FunctionPath;
+use freshet_values::{FunctionPath, byte_size_text};
 
 use crate::action_callbacks::Callbacks;
 use crate::action_execution::{ActionExecution, ActionStart};
@@ -53,13 +53,12 @@ async fn run_to_end(functions: Functions, call: FunctionCall) -> Result<ActionOu
     let callbacks = Arc::new(Callbacks::new(execution.clone()));
     let ended = functions.services.host.run_action(job, callbacks).await;
     let result = match ended {
-        Ok(Outcome::Returned(text)) => {
-            check_action_result(&functions, &execution.path, &text, &function).await?.map_err(function_failure)
+        Ok(Outcome::Returned(text)) => check_action_result(&functions, &execution.path, &text, &function)
+            .await?
+            .map_err(function_failure),
+        Ok(Outcome::Threw(error)) => {
+            Err(functions.services.stacks.function_error(&error, &execution.code.package))
         }
-        Ok(Outcome::Threw(error)) => Err(FunctionError {
-            message: functions.services.stacks.error_text(&error, &execution.code.package),
-            data: error.data,
-        }),
         Err(failure) => Err(FunctionError { message: execution.host_failure_text(&failure), data: None }),
     };
     execution.completed(
@@ -89,18 +88,20 @@ fn prepare(functions: &Functions, call: FunctionCall) -> Result<Prepared, CallEr
         code.modules.get(call.path.module()).map_or(Environment::Isolate, |module| module.environment);
     let checked = resolve(&code, &call.path, &call.component, FunctionKind::Action, access(&call)).and_then(
         |function| {
-            let bytes_max = match environment {
-                Environment::Isolate => services.limits.args_bytes_max,
-                Environment::Node => services.limits.node_args_bytes_max,
-            };
             let arguments = check_arguments(
                 &call.path,
                 &call.args,
                 &function.args,
                 &table_names(&transaction),
-                bytes_max,
+                services.limits.args_bytes_max,
                 Placeholders::Refused,
             )?;
+            if environment == Environment::Node && arguments.bytes > services.limits.node_args_bytes_max {
+                return Err(format!(
+                    "Node actions arguments size is too large. The maximum size is {}.",
+                    byte_size_text(services.limits.node_args_bytes_max)
+                ));
+            }
             Ok((function.clone(), arguments.json))
         },
     );

@@ -187,7 +187,9 @@ impl ActionExecution {
                 "JavaScript execution ran out of memory (maximum memory usage: {} MB)\n",
                 limits.heap_mib_max
             ),
-            (HostFailure::OutOfMemory, Environment::Node) => "JavaScript execution ran out of memory\n".into(),
+            (HostFailure::OutOfMemory, Environment::Node) => {
+                "JavaScript execution ran out of memory\n".into()
+            }
             (HostFailure::Crashed(detail), _) => {
                 tracing::error!(function = %self.identifier, request_id = %self.request_id, detail,
                     "an action host died");

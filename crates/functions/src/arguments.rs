@@ -102,7 +102,9 @@ pub(crate) fn check_result(
 ) -> Result<Value, String> {
     let value = placeholders.decode(text).map_err(|error| match error {
         DecodeError::CommitTs => {
-            format!("Function {path} return value invalid: queries cannot return an unresolved commit timestamp")
+            format!(
+                "Function {path} return value invalid: queries cannot return an unresolved commit timestamp"
+            )
         }
         error if error.is_syntax() => {
             format!("Function {path} failed. Could not parse return value as json: {error}")

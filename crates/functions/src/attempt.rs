@@ -295,7 +295,12 @@ impl Attempt {
     }
 
     /// Ends the attempt without an outcome.
-    pub(crate) fn abandon(self: Box<Self>, call: &LaneCall, failure: LaneFailure, clock: LaneClock) -> Verdict {
+    pub(crate) fn abandon(
+        self: Box<Self>,
+        call: &LaneCall,
+        failure: LaneFailure,
+        clock: LaneClock,
+    ) -> Verdict {
         let limits = &self.services.limits;
         let text = match failure {
             LaneFailure::UserTimeout => format!(
@@ -319,11 +324,8 @@ impl Attempt {
 
     /// Runs one host call. After a failure that user code must not see, every further one fails as well.
     fn guarded<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, SyscallError> {
-        let ended = |error: &CallError| SyscallError {
-            message: error.message.clone(),
-            data: None,
-            catchable: false,
-        };
+        let ended =
+            |error: &CallError| SyscallError { message: error.message.clone(), data: None, catchable: false };
         if let Some(error) = &self.fatal {
             return Err(ended(error));
         }

@@ -58,13 +58,15 @@ impl Functions {
     /// When there is no lane in time, the snapshot is too old, the caller may not call the server's own functions, or
     /// the server fails. A function that throws is no error here.
     pub async fn query(&self, call: FunctionCall, options: QueryOptions) -> Result<QueryOutcome, CallError> {
-        self.check_component(&call)?;
+        check_caller(&call)?;
         let outcome = if native_call::is_native(&call) {
             native_call::query(&self.services, call, options).await?
         } else {
             match self.queue.run(LaneCall::query(call, options)).await? {
                 LaneOutcome::Query(outcome) => outcome,
-                LaneOutcome::Mutation { .. } => return Err(CallError::internal(&"a query ended as a mutation")),
+                LaneOutcome::Mutation { .. } => {
+                    return Err(CallError::internal(&"a query ended as a mutation"));
+                }
             }
         };
         self.wait_durable(outcome.ts).await?;
@@ -80,7 +82,7 @@ impl Functions {
         call: FunctionCall,
         session: Option<SessionRequest>,
     ) -> Result<MutationOutcome, CallError> {
-        self.check_component(&call)?;
+        check_caller(&call)?;
         let guard = session.map(|session| Arc::new(SessionGuard::new(session)) as Arc<dyn MutationGuard>);
         self.guarded_mutation(call, guard).await
     }
@@ -104,7 +106,7 @@ impl Functions {
     /// # Errors
     /// When there is no slot in time, or the server fails. A function that throws is no error here.
     pub async fn action(&self, call: FunctionCall) -> Result<ActionOutcome, CallError> {
-        self.check_component(&call)?;
+        check_caller(&call)?;
         action::run(self, call).await
     }
 
@@ -113,15 +115,15 @@ impl Functions {
     /// # Errors
     /// As the method for its kind.
     pub async fn any(&self, call: FunctionCall) -> Result<AnyOutcome, CallError> {
-        self.check_component(&call)?;
+        check_caller(&call)?;
         if native_call::is_native(&call) {
             return Ok(AnyOutcome::Query(self.query(call, QueryOptions::default()).await?));
         }
-        let kind = {
-            let code = self.services.newest_code()?;
-            let access = access(&call);
-            find(&code, &call.path, &call.component, access).map(|function| function.kind)
-        };
+        let services = self.services.clone();
+        let code = tokio::task::spawn_blocking(move || services.newest_code())
+            .await
+            .map_err(|error| CallError::internal(&error))??;
+        let kind = find(&code, &call.path, &call.component, access(&call)).map(|function| function.kind);
         match kind {
             Some(FunctionKind::Query) => {
                 Ok(AnyOutcome::Query(self.query(call, QueryOptions::default()).await?))
@@ -149,22 +151,30 @@ impl Functions {
         http_action::run(self, request).await
     }
 
-    /// Only admins get to hear that a component does not exist; to others its functions are merely missing.
-    fn check_component(&self, call: &FunctionCall) -> Result<(), CallError> {
-        if call.component.is_root() || !call.identity.is_admin() {
-            return Ok(());
-        }
-        Err(CallError::new(
-            ErrorClass::BadRequest,
-            "ComponentPathNotFound",
-            format!("Component path '{}' not found", call.component),
-        ))
-    }
-
     /// Nobody may see what a power cut could take back.
     pub(crate) async fn wait_durable(&self, ts: Timestamp) -> Result<(), CallError> {
         self.services.database.wait_durable(ts).await.map_err(|error| CallError::internal(&error))
     }
+}
+
+/// The checks that come before a transaction. The server's own functions are for admins only. And only admins get to
+/// hear that a component does not exist; to others its functions are merely missing.
+fn check_caller(call: &FunctionCall) -> Result<(), CallError> {
+    let is_admin = call.identity.is_admin();
+    if call.path.is_system() && !is_admin {
+        return Err(CallError::new(
+            ErrorClass::Forbidden,
+            "SystemIdentityRequired",
+            format!("Operation {} not permitted", call.path.stripped()),
+        ));
+    }
+    if !call.component.is_root() && is_admin {
+        return Err(CallError::bad_request(
+            "ComponentPathNotFound",
+            format!("Component path '{}' not found", call.component),
+        ));
+    }
+    Ok(())
 }
 
 /// What the caller of `call` may reach.

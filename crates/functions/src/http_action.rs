@@ -114,8 +114,7 @@ fn execution(
 }
 
 fn metadata(headers: &[(String, String)], ip: Option<String>) -> RequestMetadata {
-    let header =
-        |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let auth_token = header("authorization").and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
@@ -178,8 +177,7 @@ async fn pump(
                 }
             }
             Err(thrown) => {
-                let text =
-                    execution.functions.services.stacks.error_text(&thrown, &execution.code.package);
+                let text = execution.functions.services.stacks.error_text(&thrown, &execution.code.package);
                 execution.log_of_server(LogLevel::Error, "error:httpAction", &text);
                 error = Some(text);
                 break;
@@ -194,11 +192,10 @@ async fn pump(
 fn failure_answer(execution: &ActionExecution, failure: &HttpActionFailure) -> HttpActionAnswer {
     let services = &execution.functions.services;
     let (message, trace, data) = match failure {
-        HttpActionFailure::Threw(error) => (
-            error.message.clone(),
-            services.stacks.error_text(error, &execution.code.package),
-            error.data.clone(),
-        ),
+        HttpActionFailure::Threw(error) => {
+            let failure = services.stacks.function_error(error, &execution.code.package);
+            (error.message.clone(), failure.message, failure.data)
+        }
         HttpActionFailure::Host(failure) => {
             let text = execution.host_failure_text(failure);
             (text.trim_end().to_owned(), text, None)

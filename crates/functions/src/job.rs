@@ -96,8 +96,7 @@ impl Job {
             JobState::Failed(error) => vec![("type", "failed".into()), ("error", error.as_str().into())],
             JobState::Canceled => vec![("type", "canceled".into())],
         };
-        let attempts =
-            [("systemErrors", Value::Int64(self.system_errors)), ("occErrors", Value::Int64(0))];
+        let attempts = [("systemErrors", Value::Int64(self.system_errors)), ("occErrors", Value::Int64(0))];
         rows::fields([
             ("component", Value::Null),
             ("udfPath", self.path.to_string().into()),
@@ -121,11 +120,10 @@ pub(crate) fn get(transaction: &mut Transaction, id: DocumentId) -> Result<Optio
 
 /// A job's arguments: the JSON text of an array that holds the one encoded object.
 pub(crate) fn args(transaction: &mut Transaction, job: &Job) -> Result<String, DatabaseError> {
-    let unreadable = |detail: &str| SystemError::Unreadable {
-        id: job.args_id.to_string(),
-        detail: detail.to_owned(),
-    };
-    let row = rows::get(transaction, ARGS_TABLE, job.args_id)?.ok_or_else(|| unreadable("it does not exist"))?;
+    let unreadable =
+        |detail: &str| SystemError::Unreadable { id: job.args_id.to_string(), detail: detail.to_owned() };
+    let row =
+        rows::get(transaction, ARGS_TABLE, job.args_id)?.ok_or_else(|| unreadable("it does not exist"))?;
     match row.fields.get("args") {
         Some(Value::Bytes(json)) => {
             Ok(String::from_utf8(json.clone()).map_err(|_| unreadable("it is not UTF-8"))?)

@@ -34,6 +34,8 @@ struct State {
     /// Waiting calls by arrival; the key lets a caller that gave up take its own call out again.
     waiting: BTreeMap<i64, QueuedCall>,
     next_ticket: i64,
+    /// Tickets of calls that were put back are negative: before all others, and never a ticket that somebody has.
+    last_returned: i64,
     lanes: usize,
     closed: bool,
 }
@@ -104,8 +106,9 @@ impl LaneQueue {
             let _ = queued.reply.send(Err(CallError::shutting_down()));
             return;
         }
-        let first = state.waiting.first_key_value().map_or(state.next_ticket, |(ticket, _)| *ticket);
-        state.waiting.insert(first - 1, queued);
+        state.last_returned -= 1;
+        let ticket = state.last_returned;
+        state.waiting.insert(ticket, queued);
         drop(state);
         self.shared.arrived.notify_one();
     }

@@ -52,7 +52,9 @@ impl Callee {
     /// The kind of the callee's frame, if the caller may call it.
     fn kind(self, caller: TransactionKind) -> Result<TransactionKind, Fault> {
         match (self, caller) {
-            (Callee::Query, _) | (Callee::SnapshotQuery, TransactionKind::Mutation) => Ok(TransactionKind::Query),
+            (Callee::Query, _) | (Callee::SnapshotQuery, TransactionKind::Mutation) => {
+                Ok(TransactionKind::Query)
+            }
             (Callee::Mutation, TransactionKind::Mutation) => Ok(TransactionKind::Mutation),
             (callee, caller) => Err(Fault::developer(format!(
                 "Cannot call a {callee:?} function from a {} function",
@@ -140,12 +142,16 @@ pub(crate) fn end(attempt: &mut Attempt, outcome: Outcome) -> Result<String, Fau
             .map(|value| value.to_json_string())
             .map_err(Fault::developer)
         }
-        Outcome::Threw(error) => Err(Fault::Developer {
-            message: attempt.services.stacks.error_text(&error, &attempt.code.package),
-            data: error.data,
-        }),
+        Outcome::Threw(error) => {
+            let error = attempt.services.stacks.function_error(&error, &attempt.code.package);
+            Err(Fault::Developer { message: error.message, data: error.data })
+        }
     };
     attempt.frames.pop();
-    if result.is_ok() { attempt.transaction.commit_sub()? } else { attempt.transaction.rollback_sub()? }
+    if result.is_ok() {
+        attempt.transaction.commit_sub()?
+    } else {
+        attempt.transaction.rollback_sub()?
+    }
     result
 }

@@ -51,8 +51,7 @@ fn write_blocking<T>(
 ) -> Result<(T, Timestamp), Fault> {
     let mut conflicts = 0;
     loop {
-        let mut transaction =
-            begin(services, conflicts >= services.limits.conflicts_before_exclusive)?;
+        let mut transaction = begin(services, conflicts >= services.limits.conflicts_before_exclusive)?;
         let value = work(&mut transaction)?;
         match services.database.commit(transaction) {
             Ok(commit) => return Ok((value, commit.ts)),
@@ -66,11 +65,9 @@ fn write_blocking<T>(
 /// The caller's view of a commit that did not happen.
 pub(crate) fn commit_failure(error: CommitError) -> CallError {
     match error {
-        CommitError::Conflict { .. } => CallError::new(
-            ErrorClass::Overloaded,
-            "OptimisticConcurrencyControlFailure",
-            error.to_string(),
-        ),
+        CommitError::Conflict { .. } => {
+            CallError::new(ErrorClass::Overloaded, "OptimisticConcurrencyControlFailure", error.to_string())
+        }
         CommitError::Overloaded => {
             CallError::new(ErrorClass::Overloaded, "CommitterOverloaded", error.to_string())
         }

@@ -21,7 +21,8 @@ impl RequestId {
     pub fn parse(text: &str) -> Option<Self> {
         let is_lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         let mut bytes = [0; 8];
-        (text.bytes().all(is_lower_hex) && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(Self(bytes))
+        (text.bytes().all(is_lower_hex) && hex::decode_to_slice(text, &mut bytes).is_ok())
+            .then_some(Self(bytes))
     }
 
     /// The id of a request of a WebSocket session, so that tools can compute it from what the client knows.

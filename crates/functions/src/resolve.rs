@@ -21,8 +21,8 @@ pub(crate) fn resolve<'a>(
     kind: FunctionKind,
     access: Access,
 ) -> Result<&'a AnalysedFunction, String> {
-    let function =
-        find(code, path, component, access).ok_or_else(|| not_found_text("public function", path, component))?;
+    let function = find(code, path, component, access)
+        .ok_or_else(|| not_found_text("public function", path, component))?;
     if function.kind != kind {
         let place = in_component(component);
         return Err(format!(

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use freshet_database::query::{
-    Operator, Query, QuerySource, RangeComparison, RangeExpression,
-};
+use freshet_database::query::{Operator, Query, QuerySource, RangeComparison, RangeExpression};
 use freshet_database::{DatabaseError, Document, Namespace, Order, Transaction};
 use freshet_values::{DocumentId, Object, TableName, Value};
 
@@ -122,7 +120,11 @@ pub(crate) fn replace(
     transaction.system(Namespace::ROOT).replace(&name(table), id, fields)
 }
 
-pub(crate) fn delete(transaction: &mut Transaction, table: &str, id: DocumentId) -> Result<(), DatabaseError> {
+pub(crate) fn delete(
+    transaction: &mut Transaction,
+    table: &str,
+    id: DocumentId,
+) -> Result<(), DatabaseError> {
     transaction.system(Namespace::ROOT).delete(&name(table), id).map(drop)
 }
 

@@ -104,7 +104,10 @@ impl Services {
     }
 
     /// A slot for one action; waits for one no longer than the limit.
-    pub(crate) async fn action_slot(&self, environment: Environment) -> Result<OwnedSemaphorePermit, CallError> {
+    pub(crate) async fn action_slot(
+        &self,
+        environment: Environment,
+    ) -> Result<OwnedSemaphorePermit, CallError> {
         let (slots, kind, limit) = match environment {
             Environment::Isolate => (&self.isolate_slots, "actions", self.limits.isolate_actions_max),
             Environment::Node => (&self.node_slots, "Node actions", self.limits.node_actions_max),

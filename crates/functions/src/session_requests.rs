@@ -75,9 +75,8 @@ fn resolved(result: &str, ts: Timestamp) -> Result<String, CallError> {
     if !result.contains("$commitTs") {
         return Ok(result.to_owned());
     }
-    let mut value = freshet_values::Decoder::WITH_COMMIT_TS
-        .value(result)
-        .map_err(|error| CallError::internal(&error))?;
+    let mut value =
+        freshet_values::Decoder::WITH_COMMIT_TS.value(result).map_err(|error| CallError::internal(&error))?;
     value.resolve_commit_ts(ts);
     Ok(value.to_json_string())
 }

@@ -27,11 +27,13 @@ pub(crate) fn finish(mut attempt: Attempt, call: &LaneCall, outcome: Outcome, cl
     }
     let text = match outcome {
         Outcome::Threw(error) => {
-            let message = attempt.services.stacks.error_text(&error, &attempt.code.package);
-            return Verdict::Done(fail(attempt, call, FunctionError { message, data: error.data }, clock));
+            let error = attempt.services.stacks.function_error(&error, &attempt.code.package);
+            return Verdict::Done(fail(attempt, call, error, clock));
         }
         Outcome::Returned(_) if attempt.frames.len() > 1 => {
-            return Verdict::Done(Err(CallError::internal(&"a call returned while a nested one was running")));
+            return Verdict::Done(Err(CallError::internal(
+                &"a call returned while a nested one was running",
+            )));
         }
         Outcome::Returned(text) => text,
     };
@@ -59,7 +61,9 @@ pub(crate) fn finish(mut attempt: Attempt, call: &LaneCall, outcome: Outcome, cl
 fn succeed(mut attempt: Attempt, call: &LaneCall, value: Value, clock: LaneClock) -> Verdict {
     warn_of_limits(&mut attempt, Some(value.size()));
     match &call.kind {
-        LaneCallKind::Query(_) => Verdict::Done(Ok(end_query(attempt, call, Ok(value.to_json_string()), clock))),
+        LaneCallKind::Query(_) => {
+            Verdict::Done(Ok(end_query(attempt, call, Ok(value.to_json_string()), clock)))
+        }
         LaneCallKind::Mutation(_) => commit(attempt, call, value, clock),
     }
 }

@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use freshet_values::Decoder;
 use parking_lot::Mutex;
 use sourcemap::SourceMap;
 
+use crate::call::FunctionError;
 use crate::host::{CodePackage, JsError};
 
 /// Longest message in bytes; the rest is cut.
@@ -31,6 +33,20 @@ struct ParsedMaps {
 }
 
 impl StackMapper {
+    /// The failure of a function that threw.
+    pub(crate) fn function_error(&self, error: &JsError, code: &CodePackage) -> FunctionError {
+        let data = error.data.as_deref().map(|data| Decoder::STRICT.value(data)).transpose();
+        match data {
+            Ok(data) => FunctionError {
+                message: self.error_text(error, code),
+                data: data.map(|data| data.to_json_string()),
+            },
+            Err(reason) => {
+                FunctionError { message: format!("Invalid data of a ConvexError: {reason}\n"), data: None }
+            }
+        }
+    }
+
     /// The text of an error: its message and one line for each frame, every line ended by a newline.
     pub(crate) fn error_text(&self, error: &JsError, code: &CodePackage) -> String {
         let mut text = truncated(&error.message, MESSAGE_BYTES_MAX).to_owned();
@@ -140,7 +156,15 @@ mod tests {
     fn package() -> CodePackage {
         let mut builder = SourceMapBuilder::new(Some("messages.js"));
         builder.add(0, 0, 11, 2, Some("../convex/messages.ts"), Some("handler"), false);
-        builder.add(1, 0, 70, 4, Some("../node_modules/convex/src/server/impl/registration_impl.ts"), None, false);
+        builder.add(
+            1,
+            0,
+            70,
+            4,
+            Some("../node_modules/convex/src/server/impl/registration_impl.ts"),
+            None,
+            false,
+        );
         let mut map = Vec::new();
         builder.into_sourcemap().to_writer(&mut map).unwrap();
         let module = |path: &str, map: Option<String>| Module {
@@ -152,7 +176,10 @@ mod tests {
         CodePackage {
             version: 1,
             modules: BTreeMap::from([
-                ("messages.js".into(), Arc::new(module("messages.js", Some(String::from_utf8(map).unwrap())))),
+                (
+                    "messages.js".into(),
+                    Arc::new(module("messages.js", Some(String::from_utf8(map).unwrap()))),
+                ),
                 ("plain.js".into(), Arc::new(module("plain.js", None))),
             ]),
             import_seed: [0; 32],
@@ -211,6 +238,17 @@ mod tests {
             "Uncaught Error: no such channel\n    at handler (../convex/messages.ts:12:3)\n    \
              at async Promise.all (index 0)\n    at async handler (../convex/messages.ts:12:3)\n"
         );
+    }
+
+    #[test]
+    fn data_that_is_no_value_is_a_failure_of_its_own() {
+        let thrown =
+            |data: &str| JsError { message: "m".into(), frames: Vec::new(), data: Some(data.into()) };
+        let mapper = StackMapper::default();
+        let error = mapper.function_error(&thrown("{\"$bad\":1,\"b\":2}"), &package());
+        assert!(error.message.starts_with("Invalid data of a ConvexError: "), "{}", error.message);
+        assert_eq!(error.data, None);
+        assert_eq!(mapper.function_error(&thrown("[1]"), &package()).data.as_deref(), Some("[1]"));
     }
 
     #[test]

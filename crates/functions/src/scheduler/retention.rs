@@ -41,8 +41,7 @@ pub(super) async fn round(functions: &Functions) -> Result<(), Fault> {
     let ago = |kept: Duration| functions.services.now_ns().saturating_sub(kept.as_nanos() as i64);
     let jobs = Bounds { above: Some(Value::Null), below: Some(Value::Int64(ago(JOBS_KEPT))) };
     in_batches(functions, move |transaction| {
-        let rows =
-            rows::range(transaction, job::TABLE, job::BY_COMPLETED_TS, "completedTs", &jobs, BATCH)?;
+        let rows = rows::range(transaction, job::TABLE, job::BY_COMPLETED_TS, "completedTs", &jobs, BATCH)?;
         rows.iter().try_for_each(|row| job::remove(transaction, row))?;
         Ok(rows.len())
     })
@@ -51,8 +50,7 @@ pub(super) async fn round(functions: &Functions) -> Result<(), Fault> {
     let requests = Bounds { above: None, below: Some(Value::Float64(before_ms)) };
     in_batches(functions, move |transaction| {
         let table = session_requests::TABLE;
-        let rows =
-            rows::range(transaction, table, "by_creation_time", "_creationTime", &requests, BATCH)?;
+        let rows = rows::range(transaction, table, "by_creation_time", "_creationTime", &requests, BATCH)?;
         rows.iter().try_for_each(|row| rows::delete(transaction, table, row.id))?;
         Ok(rows.len())
     })

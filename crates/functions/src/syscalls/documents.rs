@@ -64,9 +64,8 @@ pub(super) fn insert(attempt: &mut Attempt, args: &str) -> Result<String, Fault>
 /// `1.0/shallowMerge`.
 pub(super) fn patch(attempt: &mut Attempt, args: &str) -> Result<String, Fault> {
     let args: WriteArgs<'_> = parse("db.patch", args)?;
-    let fields: BTreeMap<String, Option<Value>> = Decoder::WITH_COMMIT_TS
-        .patch(args.value.get())
-        .map_err(|error| undecodable(&error, "db.patch"))?;
+    let fields: BTreeMap<String, Option<Value>> =
+        Decoder::WITH_COMMIT_TS.patch(args.value.get()).map_err(|error| undecodable(&error, "db.patch"))?;
     let document = user(attempt).patch(&args.id, args.table.as_deref(), fields)?;
     Ok(document.json().as_ref().to_owned())
 }

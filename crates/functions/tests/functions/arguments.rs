@@ -63,7 +63,8 @@ async fn arguments_that_are_no_values_name_the_function() {
     let deployment = Deployment::start(app());
     assert_eq!(
         deployment.query("messages:list", json!([{ "$a": 1, "b": 2 }])).await,
-        Err("Invalid arguments for messages.js:list: Field name $a starts with '$', which is reserved.\n".into())
+        Err("Invalid arguments for messages.js:list: Field name $a starts with '$', which is reserved.\n"
+            .into())
     );
 }
 
@@ -142,7 +143,10 @@ async fn only_admins_hear_that_a_component_does_not_exist() {
     );
     stranger.identity = Identity::Admin { acting_as: None };
     let error = deployment.functions.query(stranger, Default::default()).await.unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), ("ComponentPathNotFound", "Component path 'comp' not found"));
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        ("ComponentPathNotFound", "Component path 'comp' not found")
+    );
 }
 
 #[tokio::test]

@@ -7,12 +7,15 @@ use freshet_functions::CallLimits;
 
 fn app() -> App {
     App::default()
-        .mutation("counter:create", |ctx, _| Ok(json!(ctx.insert("counters", json!({ "n": 0 })).map_err(uncaught)?)))
+        .mutation("counter:create", |ctx, _| {
+            Ok(json!(ctx.insert("counters", json!({ "n": 0 })).map_err(uncaught)?))
+        })
         .mutation("counter:add", |ctx, args| {
             let counter = ctx.call("1.0/get", json!({ "id": args["id"] })).map_err(uncaught)?;
             let n = counter["n"].as_f64().unwrap() + 1.0;
             ctx.log("attempt");
-            ctx.call("1.0/shallowMerge", json!({ "id": args["id"], "value": { "n": n } })).map_err(uncaught)?;
+            ctx.call("1.0/shallowMerge", json!({ "id": args["id"], "value": { "n": n } }))
+                .map_err(uncaught)?;
             Ok(json!(n))
         })
         .query("counter:get", |ctx, args| ctx.call("1.0/get", json!({ "id": args["id"] })).map_err(uncaught))

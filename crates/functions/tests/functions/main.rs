@@ -3,6 +3,7 @@
 mod actions;
 mod arguments;
 mod contention;
+mod failures;
 mod mutations;
 mod nested;
 mod queries;

@@ -22,9 +22,7 @@ fn app() -> App {
             Ok(json!({ "$commitTs": null }))
         })
         .query("m:stamps", |ctx, _| Ok(json!(ctx.collect("stamps").map_err(uncaught)?)))
-        .query("m:query_that_writes", |ctx, _| {
-            Ok(json!(ctx.insert("notes", json!({})).map_err(uncaught)?))
-        })
+        .query("m:query_that_writes", |ctx, _| Ok(json!(ctx.insert("notes", json!({})).map_err(uncaught)?)))
 }
 
 #[tokio::test]

@@ -123,7 +123,10 @@ async fn a_budget_binds_the_nested_call_alone() {
     let deployment = Deployment::start(app());
     let message = deployment.mutation("n:budget", json!({})).await.unwrap();
     assert!(
-        message.as_str().unwrap().contains("Too many documents read in a single function execution (limit: 2)."),
+        message
+            .as_str()
+            .unwrap()
+            .contains("Too many documents read in a single function execution (limit: 2)."),
         "{message}"
     );
 }

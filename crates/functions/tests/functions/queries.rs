@@ -36,7 +36,8 @@ fn app() -> App {
 async fn a_query_reads_the_snapshot_that_was_asked_for() {
     let deployment = Deployment::start(app());
     deployment.mutation("q:insert", json!({})).await.unwrap();
-    let before = deployment.functions.query(call("q:list", json!({})), QueryOptions::default()).await.unwrap();
+    let before =
+        deployment.functions.query(call("q:list", json!({})), QueryOptions::default()).await.unwrap();
     deployment.mutation("q:insert", json!({})).await.unwrap();
     let options = QueryOptions { at: Some(before.ts), journal: None };
     let again = deployment.functions.query(call("q:list", json!({})), options).await.unwrap();
@@ -79,7 +80,8 @@ async fn asking_for_the_identity_is_noticed() {
     let asked = deployment.functions.query(asking, QueryOptions::default()).await.unwrap();
     assert!(asked.observed_identity);
     assert!(asked.result.unwrap().contains("https://i|s"));
-    let silent = deployment.functions.query(call("q:list", json!({})), QueryOptions::default()).await.unwrap();
+    let silent =
+        deployment.functions.query(call("q:list", json!({})), QueryOptions::default()).await.unwrap();
     assert!(!silent.observed_identity);
 }
 

@@ -31,9 +31,7 @@ fn app() -> App {
             schedule(ctx, "j:note", 0.0, &json!({}));
             Err(thrown("no"))
         })
-        .mutation("j:try", |ctx, args| {
-            Ok(json!(ctx.call("1.0/schedule", args).unwrap_err().message))
-        })
+        .mutation("j:try", |ctx, args| Ok(json!(ctx.call("1.0/schedule", args).unwrap_err().message)))
         .mutation("j:cancel", |ctx, args| ctx.call("1.0/cancel_job", args).map_err(uncaught))
         .mutation("j:note", |ctx, args| Ok(json!(ctx.insert("notes", args).map_err(uncaught)?)))
         .internal("j:note")
@@ -60,7 +58,8 @@ async fn a_scheduled_mutation_runs_once_and_wakes_the_scheduler_at_once() {
     let scheduler = Scheduler::start(&deployment.functions);
     // The scheduler sleeps by now: nothing but the new row can wake it.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    let id = deployment.mutation("j:schedule", json!({ "name": "j:note", "args": { "a": 1 } })).await.unwrap();
+    let id =
+        deployment.mutation("j:schedule", json!({ "name": "j:note", "args": { "a": 1 } })).await.unwrap();
     eventually(|| all_over(&deployment)).await;
     let notes = deployment.query("j:notes", json!({})).await.unwrap();
     assert_eq!(notes.as_array().unwrap().len(), 1);
@@ -79,12 +78,14 @@ async fn jobs_run_exactly_once_although_the_server_dies() {
         deployment.mutation("j:schedule_many", json!({})).await.unwrap();
     }
     // Dies again and again, each time after some of the jobs.
-    for rounds in 0..6 {
-        let scheduler = Scheduler::start(&deployment.functions);
-        tokio::time::sleep(std::time::Duration::from_millis(5 * rounds)).await;
-        drop(scheduler);
-        deployment = deployment.reopen(app());
+    let mut left = Vec::new();
+    for _ in 0..8 {
+        let _scheduler = Scheduler::start(&deployment.functions);
+        tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+        deployment = deployment.after_crash(app());
+        left.push(jobs(&deployment).await.iter().filter(|job| job["state"]["kind"] == "pending").count());
     }
+    assert!(left.iter().any(|&left| 0 < left && left < 100), "never died half-way: {left:?}");
     let _scheduler = Scheduler::start(&deployment.functions);
     eventually(|| all_over(&deployment)).await;
     let notes = deployment.query("j:notes", json!({})).await.unwrap();
@@ -101,12 +102,11 @@ async fn an_action_that_the_server_died_under_is_failed_and_not_repeated() {
         std::future::pending().boxed()
     });
     let deployment = Deployment::start(app.clone());
-    let scheduler = Scheduler::start(&deployment.functions);
+    let _scheduler = Scheduler::start(&deployment.functions);
     deployment.mutation("j:schedule", json!({ "name": "j:hang", "args": {} })).await.unwrap();
     eventually(|| async { runs.load(Ordering::SeqCst) == 1 }).await;
     assert_eq!(jobs(&deployment).await[0]["state"]["kind"], "inProgress");
-    drop(scheduler);
-    let deployment = deployment.reopen(app);
+    let deployment = deployment.after_crash(app);
     let _scheduler = Scheduler::start(&deployment.functions);
     eventually(|| all_over(&deployment)).await;
     assert_eq!(

@@ -23,9 +23,8 @@ fn request(number: u64) -> Option<SessionRequest> {
 #[tokio::test]
 async fn a_repeated_request_gets_the_first_answer_and_does_not_run_again() {
     let deployment = Deployment::start(app());
-    let first =
-        deployment.functions.mutation(call("s:insert", json!({ "a": 1 })), request(0)).await.unwrap();
-    let deployment = deployment.reopen(app());
+    let first = deployment.functions.mutation(call("s:insert", json!({ "a": 1 })), request(0)).await.unwrap();
+    let deployment = deployment.after_crash(app());
     let second =
         deployment.functions.mutation(call("s:insert", json!({ "a": 1 })), request(0)).await.unwrap();
     assert_eq!(second.result, first.result);

@@ -1,7 +1,6 @@
 //! A deployment without V8: Rust closures stand in for functions, threads of this process for lanes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use freshet_functions::{
     FunctionsSettings, Identity, Lane, LaneNext, LogSink, NoNativeFunctions, NoProviders, ProgressRecord,
     RequestId,
 };
-use freshet_store::SqliteStore;
+use freshet_store::MemoryStore;
 use freshet_values::validator::Validator;
 use freshet_values::{ComponentPath, FunctionPath};
 use futures::future::BoxFuture;
@@ -117,9 +116,10 @@ impl App {
     }
 
     fn live_code(&self) -> LiveCode {
-        let modules = self.functions.keys().map(|path| {
-            (path.module().to_owned(), ModuleAnalysis { environment: Environment::Isolate })
-        });
+        let modules = self
+            .functions
+            .keys()
+            .map(|path| (path.module().to_owned(), ModuleAnalysis { environment: Environment::Isolate }));
         LiveCode {
             package: Arc::new(CodePackage {
                 version: 1,
@@ -141,7 +141,7 @@ fn canonical(path: &str) -> String {
 
 /// What a script has in place of `ctx`.
 pub(crate) struct Ctx<'a> {
-    lane: &'a Lane,
+    pub(crate) lane: &'a Lane,
     app: &'a App,
     pub(crate) invocation: Invocation,
 }
@@ -284,7 +284,7 @@ pub(crate) struct Deployment {
     pub(crate) functions: Functions,
     pub(crate) records: Arc<Records>,
     lanes: Vec<JoinHandle<()>>,
-    directory: Arc<tempfile::TempDir>,
+    pub(crate) store: Arc<MemoryStore>,
 }
 
 impl Deployment {
@@ -293,13 +293,13 @@ impl Deployment {
     }
 
     pub(crate) fn start_with(app: App, lanes: usize, limits: CallLimits) -> Self {
-        Self::open(Arc::new(tempfile::tempdir().unwrap()), app, lanes, limits)
+        Self::open(Arc::new(MemoryStore::new()), app, lanes, limits)
     }
 
-    fn open(directory: Arc<tempfile::TempDir>, app: App, lanes: usize, limits: CallLimits) -> Self {
+    fn open(store: Arc<MemoryStore>, app: App, lanes: usize, limits: CallLimits) -> Self {
         let records = Arc::new(Records::default());
         let functions = Functions::new(FunctionsConfig {
-            database: open_database(directory.path()),
+            database: open_database(store.clone()),
             code: Arc::new(FixedCode(Arc::new(app.live_code()))),
             native: Arc::new(NoNativeFunctions),
             host: Arc::new(ScriptHost(app.clone())),
@@ -320,14 +320,12 @@ impl Deployment {
                 std::thread::spawn(move || run_lane(&lane, &app))
             })
             .collect();
-        Self { functions, records, lanes, directory }
+        Self { functions, records, lanes, store }
     }
 
-    /// Ends everything without ceremony and opens the same data again, perhaps with other code.
-    pub(crate) fn reopen(self, app: App) -> Self {
-        let directory = self.directory.clone();
-        drop(self);
-        Self::open(directory, app, 2, CallLimits::default())
+    /// What starts after a power cut at this moment. The old deployment goes on in a world of its own.
+    pub(crate) fn after_crash(&self, app: App) -> Self {
+        Self::open(Arc::new(self.store.after_crash()), app, 2, CallLimits::default())
     }
 
     pub(crate) async fn mutation(&self, path: &str, args: Json) -> Result<Json, String> {
@@ -368,15 +366,8 @@ fn run_lane(lane: &Lane, app: &App) {
     }
 }
 
-fn open_database(directory: &Path) -> Database {
-    let store = SqliteStore::open(&directory.join("data.sqlite3"), &Default::default()).unwrap();
-    Database::open(
-        Arc::new(store),
-        DatabaseOptions::default(),
-        Arc::new(SystemClock),
-        Randomness::from_os(),
-    )
-    .unwrap()
+fn open_database(store: Arc<MemoryStore>) -> Database {
+    Database::open(store, DatabaseOptions::default(), Arc::new(SystemClock), Randomness::from_os()).unwrap()
 }
 
 fn reply(result: Result<String, freshet_functions::FunctionError>) -> Result<Json, String> {

@@ -1,0 +1,103 @@
+//! Failures that are not the function's own.
+
+use std::time::Duration;
+
+use freshet_functions::host::LaneFailure;
+use freshet_functions::{CallLimits, ErrorClass};
+use freshet_store::StoreError;
+use serde_json::json;
+
+use crate::support::{App, Deployment, call, uncaught};
+
+fn app() -> App {
+    App::default()
+        .mutation("f:insert", |ctx, args| Ok(json!(ctx.insert("notes", args).map_err(uncaught)?)))
+        .query("f:list", |ctx, _| Ok(json!(ctx.collect("notes").map_err(uncaught)?)))
+        .mutation("f:time_out", |ctx, _| {
+            ctx.insert("notes", json!({})).map_err(uncaught)?;
+            ctx.lane.abandon(LaneFailure::UserTimeout);
+            let error = ctx.insert("notes", json!({})).unwrap_err();
+            assert!(!error.catchable);
+            Ok(json!(null))
+        })
+        .mutation("f:crash", |ctx, _| {
+            ctx.lane.abandon(LaneFailure::Crashed);
+            Ok(json!(null))
+        })
+        .query("f:sleep", |ctx, _| {
+            std::thread::sleep(Duration::from_millis(60));
+            ctx.collect("notes").map_err(uncaught)?;
+            let clock = ctx.lane.clock().unwrap();
+            assert!(clock.user >= Duration::from_millis(50) && clock.total >= clock.user);
+            Ok(json!(null))
+        })
+}
+
+#[tokio::test]
+async fn a_call_that_ran_too_long_fails_and_writes_nothing() {
+    let deployment = Deployment::start(app());
+    assert_eq!(
+        deployment.mutation("f:time_out", json!({})).await,
+        Err("Function execution timed out (maximum duration: 1s)\n".into())
+    );
+    assert_eq!(deployment.query("f:list", json!({})).await, Ok(json!([])));
+}
+
+#[tokio::test]
+async fn a_call_whose_lane_died_is_a_failure_of_the_server() {
+    let deployment = Deployment::start(app());
+    let error = deployment.functions.mutation(call("f:crash", json!({})), None).await.unwrap_err();
+    assert_eq!((error.class, error.code), (ErrorClass::Internal, "InternalServerError"));
+}
+
+#[tokio::test]
+async fn a_mutation_that_cannot_be_stored_is_not_acknowledged() {
+    let deployment = Deployment::start(app());
+    deployment.store.faults().fail_commits(StoreError::Poisoned("out of disk".into()));
+    let result = deployment.functions.mutation(call("f:insert", json!({})), None).await;
+    assert!(result.is_err());
+    let after = deployment.after_crash(app());
+    assert_eq!(after.query("f:list", json!({})).await, Ok(json!([])));
+}
+
+#[tokio::test]
+async fn nothing_is_shown_before_it_is_durable() {
+    let deployment = Deployment::start(app());
+    deployment.store.faults().hold_commits(true);
+    let mut write = Box::pin(deployment.functions.mutation(call("f:insert", json!({})), None));
+    let mut read = Box::pin(async {
+        // Begins after the write is visible.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        deployment.functions.query(call("f:list", json!({})), Default::default()).await
+    });
+    let pause = tokio::time::sleep(Duration::from_millis(300));
+    tokio::select! {
+        _ = &mut write => panic!("acknowledged before it was durable"),
+        _ = &mut read => panic!("shown before it was durable"),
+        () = pause => {}
+    }
+    deployment.store.faults().hold_commits(false);
+    let (write, read) = futures::future::join(write, read).await;
+    assert!(write.unwrap().result.is_ok());
+    assert_ne!(read.unwrap().result.unwrap(), "[]");
+}
+
+#[tokio::test]
+async fn a_watchdog_sees_how_long_a_call_takes() {
+    let deployment = Deployment::start(app());
+    assert_eq!(deployment.query("f:sleep", json!({})).await, Ok(json!(null)));
+}
+
+#[tokio::test]
+async fn calls_after_closing_are_refused() {
+    let deployment = Deployment::start_with(app(), 0, CallLimits::default());
+    let waiting = deployment.functions.query(call("f:list", json!({})), Default::default());
+    let close = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        deployment.functions.close();
+    };
+    let (waited, ()) = futures::future::join(waiting, close).await;
+    assert_eq!(waited.unwrap_err().code, "ShuttingDown");
+    let late = deployment.functions.query(call("f:list", json!({})), Default::default()).await;
+    assert_eq!(late.unwrap_err().code, "ShuttingDown");
+}
