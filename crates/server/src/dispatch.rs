@@ -57,7 +57,12 @@ impl Dispatcher {
     }
 
     /// Answers one request. Never fails: a panic becomes a 500.
-    pub(crate) async fn dispatch(&self, door: Door, peer: SocketAddr, mut request: Request<Body>) -> Response {
+    pub(crate) async fn dispatch(
+        &self,
+        door: Door,
+        peer: SocketAddr,
+        mut request: Request<Body>,
+    ) -> Response {
         let began = Instant::now();
         let method = request.method().clone();
         // The path alone: query strings can carry keys and tokens.

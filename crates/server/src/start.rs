@@ -182,13 +182,14 @@ impl Acceptor {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
-            let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                let dispatcher = dispatcher.clone();
-                async move {
-                    let request = request.map(axum::body::Body::new);
-                    Ok::<_, std::convert::Infallible>(dispatcher.dispatch(door, peer, request).await)
-                }
-            });
+            let service =
+                hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                    let dispatcher = dispatcher.clone();
+                    async move {
+                        let request = request.map(axum::body::Body::new);
+                        Ok::<_, std::convert::Infallible>(dispatcher.dispatch(door, peer, request).await)
+                    }
+                });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIME_MAX)

@@ -69,11 +69,8 @@ impl AnswerStyle {
         result: Result<String, FunctionError>,
         log_lines: &[LogLine],
     ) -> Result<CallAnswer, ApiError> {
-        let log_lines = if self.redact {
-            Vec::new()
-        } else {
-            log_lines.iter().map(LogLine::to_client_text).collect()
-        };
+        let log_lines =
+            if self.redact { Vec::new() } else { log_lines.iter().map(LogLine::to_client_text).collect() };
         match result {
             Ok(encoded) => Ok(CallAnswer::Success { value: self.reformat(encoded)?, log_lines }),
             Err(FunctionError { message, data }) => Ok(CallAnswer::Error {

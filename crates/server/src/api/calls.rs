@@ -152,8 +152,7 @@ impl CallContext {
     ) -> Result<CallAnswer, ApiError> {
         let style = self.style(format)?;
         let call = self.call(parse_path(path)?, args, Caller::HttpApi);
-        let outcome =
-            self.state.services.functions.query(call, QueryOptions { at, journal: None }).await?;
+        let outcome = self.state.services.functions.query(call, QueryOptions { at, journal: None }).await?;
         style.answer(self.request_id, outcome.result, &outcome.log_lines)
     }
 }

@@ -60,7 +60,9 @@ impl PushBody {
     }
 
     /// Parses on a thread that may block: megabytes of JSON take a while.
-    async fn parse<T: DeserializeOwned + Send + 'static>(self) -> Result<(T, OwnedSemaphorePermit), ApiError> {
+    async fn parse<T: DeserializeOwned + Send + 'static>(
+        self,
+    ) -> Result<(T, OwnedSemaphorePermit), ApiError> {
         let Self { bytes, _place: place } = self;
         let parsed = tokio::task::spawn_blocking(move || parse_json::<T>(&bytes)).await;
         match parsed {

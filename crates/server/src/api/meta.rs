@@ -25,13 +25,22 @@ pub(super) async fn instance_name(Shared(state): Shared<Arc<State>>) -> String {
     state.config.instance_name.to_string()
 }
 
-/// `GET /ready`: 200 while requests are welcome, 503 once shutdown began. A load balancer stops sending then.
+/// `GET /ready`: 200 while requests are welcome; 503 once shutdown began or the database cannot be written, so that a
+/// load balancer stops sending.
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static str, ApiError> {
     if state.stopping.is_cancelled() {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "ShuttingDown",
             "The server is shutting down. Try again later.",
+        ));
+    }
+    if let Some(failure) = state.services.database.failure() {
+        tracing::warn!(%failure, "not ready: the database takes no writes");
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "DatabaseReadOnly",
+            "The database takes no writes after a storage failure. See the server's log, then restart it.",
         ));
     }
     Ok("ready")

@@ -62,5 +62,8 @@ async fn not_offered(request: Request) -> ApiError {
 
 /// The refusal of something that a later version will offer.
 pub(super) fn not_offered_error(what: &str) -> ApiError {
-    ApiError::bad_request("NotSupportedByServer", format!("{what} on this server: it is not implemented yet."))
+    ApiError::bad_request(
+        "NotSupportedByServer",
+        format!("{what} on this server: it is not implemented yet."),
+    )
 }

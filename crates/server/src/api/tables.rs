@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Shared;
-use freshet_database::catalog::{IndexSpec, IndexState, TableState};
-use freshet_database::{IndexProgress, Namespace, Transaction};
+use freshet_database::{Catalog, IndexMeta, IndexSpec, IndexState, Namespace, TableMeta, TableState};
 use serde_json::{Value, json};
 
 use super::calls::Presented;
@@ -19,18 +18,11 @@ use crate::state::State;
 pub(super) async fn shapes(
     Shared(state): Shared<Arc<State>>,
     Presented(credentials): Presented,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<BTreeMap<String, Value>>, ApiError> {
     state.require_admin(&credentials, Operation::DATA_VIEW)?;
-    let shapes: BTreeMap<String, Value> = look(&state, |transaction| {
-        let active = transaction.catalog().tables().filter(|table| {
-            table.namespace == Namespace::ROOT
-                && table.state == TableState::Active
-                && !table.name.is_system()
-        });
-        active.map(|table| (table.name.to_string(), json!({ "type": "Unknown" }))).collect()
-    })
-    .await?;
-    Ok(Json(json!(shapes)))
+    let catalog = state.services.database.catalog();
+    let shape = |table: &Arc<TableMeta>| (table.name.to_string(), json!({ "type": "Unknown" }));
+    Ok(Json(user_tables(&catalog).map(shape).collect()))
 }
 
 /// `GET /api/get_indexes`: declared indexes, those still being built included.
@@ -39,16 +31,24 @@ pub(super) async fn indexes(
     Presented(credentials): Presented,
 ) -> Result<Json<Value>, ApiError> {
     state.require_admin(&credentials, Operation::DATA_VIEW)?;
-    let indexes: Vec<Value> = look(&state, |transaction| {
-        let all = transaction.index_states(Namespace::ROOT);
-        all.iter().filter(|index| !index.table.is_system()).map(describe).collect()
-    })
-    .await?;
+    let catalog = state.services.database.catalog();
+    let mut indexes = Vec::new();
+    for table in user_tables(&catalog) {
+        // The two indexes that every table has are not declared anywhere: they have no row.
+        let declared = catalog.indexes(table.id).iter().filter(|index| index.row.is_some());
+        let live = declared.filter(|index| index.state != IndexState::Deleting);
+        indexes.extend(live.map(|index| describe(table, index)));
+    }
     Ok(Json(json!({ "indexes": indexes })))
 }
 
-fn describe(progress: &IndexProgress) -> Value {
-    let index = &progress.index;
+fn user_tables(catalog: &Catalog) -> impl Iterator<Item = &Arc<TableMeta>> {
+    catalog.tables().filter(|table| {
+        table.namespace == Namespace::ROOT && table.state == TableState::Active && !table.name.is_system()
+    })
+}
+
+fn describe(table: &TableMeta, index: &IndexMeta) -> Value {
     let fields = match &index.spec {
         IndexSpec::Database { fields } => {
             let declared = fields.iter().map(ToString::to_string);
@@ -63,22 +63,10 @@ fn describe(progress: &IndexProgress) -> Value {
     };
     let backfill = if index.state == IndexState::Backfilling { "in_progress" } else { "done" };
     json!({
-        "table": progress.table,
+        "table": table.name,
         "name": index.name,
         "fields": fields,
         "backfill": { "state": backfill },
         "staged": index.staged,
-    })
-}
-
-/// Reads the newest snapshot on a thread that may block.
-async fn look<T: Send + 'static>(
-    state: &State,
-    read: impl FnOnce(&Transaction) -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let database = state.services.database.clone();
-    tokio::task::spawn_blocking(move || read(&database.begin())).await.map_err(|error| {
-        tracing::error!(%error, "reading the catalog panicked");
-        ApiError::internal()
     })
 }

@@ -45,5 +45,9 @@ impl Admission {
 
 /// 408 for a request that took too long.
 pub(crate) fn request_timeout() -> ApiError {
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", "The request took too long and was given up.")
+    ApiError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "RequestTimeout",
+        "The request took too long and was given up.",
+    )
 }

@@ -37,7 +37,10 @@ impl ApiError {
     }
 
     /// 400: the caller has to change something.
-    pub(crate) fn bad_request(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn bad_request(
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
@@ -50,7 +53,10 @@ impl ApiError {
     }
 
     /// 403: the credentials do not allow this.
-    pub(crate) fn forbidden(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn forbidden(
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
@@ -82,9 +88,7 @@ impl IntoResponse for ApiError {
         let body = serde_json::to_vec(&Body { code: &self.code, message: &self.message })
             .expect("two strings always serialize");
         let mut response = (self.status, body).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 }

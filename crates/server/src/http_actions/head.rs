@@ -31,7 +31,9 @@ pub(super) fn url(parts: &Parts, path: &str, site_origin: &str) -> String {
 
 fn is_host(host: &str) -> bool {
     !host.is_empty()
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
 }
 
 fn scheme(headers: &HeaderMap) -> &'static str {
@@ -116,7 +118,8 @@ mod tests {
 
     #[test]
     fn duplicate_headers_are_kept_and_connection_headers_are_not() {
-        let pairs = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("Transfer-Encoding", "chunked"), ("x", "é")];
+        let pairs =
+            [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("Transfer-Encoding", "chunked"), ("x", "é")];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let response = response(201, pairs, Body::empty());
         assert_eq!(response.status(), 201);

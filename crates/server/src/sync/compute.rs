@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freshet_database::ReadSet;
+use freshet_database::{ReadSet, Waker};
 use freshet_functions::{
     CallError, Caller, ErrorClass, FunctionCall, FunctionError, QueryOptions, QueryOutcome as Execution,
     RequestId,
@@ -21,9 +21,6 @@ use crate::state::State;
 
 /// Queries of one connection that run at the same time.
 const PARALLELISM: usize = 20;
-
-/// Called when a subscription of the connection is no longer valid.
-pub(super) type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// Everything that the queries of one computation share.
 #[derive(Clone)]
@@ -106,7 +103,8 @@ impl Computation {
             Ok(execution) => execution,
             Err(error) => return self.refused(error, request_id, query.journal.clone(), ts),
         };
-        let Execution { result, log_lines, journal, read_set, observed_identity, observed_time, .. } = execution;
+        let Execution { result, log_lines, journal, read_set, observed_identity, observed_time, .. } =
+            execution;
         let log_lines = requests::log_lines(&self.state, &log_lines);
         let journal = journal.map(Arc::from);
         match result {
@@ -176,6 +174,11 @@ impl Computation {
     }
 
     fn interest(&self, read_set: Arc<ReadSet>, ts: Timestamp, waker: Waker) -> Interest {
-        Interest::new(self.state.services.database.subscribe(read_set, ts, waker))
+        let subscription = self.state.services.database.subscribe(read_set, ts, Arc::clone(&waker));
+        if !subscription.is_valid() {
+            // Something was written since `ts`. Of that the database wakes nobody.
+            waker();
+        }
+        Interest::new(subscription)
     }
 }

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use freshet_database::Waker;
 use freshet_functions::RequestMetadata;
 use freshet_sync::message::client::RequestNumber;
 use freshet_sync::session::{
@@ -21,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::compute::{self, Computation, Waker};
+use super::compute::{self, Computation};
 use super::identity::{self, SocketIdentity};
 use super::interest::Interest;
 use super::outbox::{Outbox, Written, outbox};

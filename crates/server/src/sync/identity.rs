@@ -71,7 +71,12 @@ fn admin(state: &State, key: &str, acting_as: Option<&str>) -> Result<Visitor, S
         Some(attributes) => Some(parse_user(attributes)?),
         None => in_key,
     };
-    Ok(Visitor { identity: Identity::Admin { acting_as }, admin: Some(access), expires_at: None, token: None })
+    Ok(Visitor {
+        identity: Identity::Admin { acting_as },
+        admin: Some(access),
+        expires_at: None,
+        token: None,
+    })
 }
 
 fn parse_user(attributes: &str) -> Result<UserIdentity, String> {

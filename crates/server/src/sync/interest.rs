@@ -6,7 +6,7 @@ use freshet_database::Subscription;
 use freshet_values::Timestamp;
 
 /// Shared by the session and the computation that checks it. The last clone to go ends the subscription.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Interest(Arc<Subscription>);
 
 impl Interest {

@@ -1,6 +1,6 @@
 //! Frames on their way out.
 //!
-//! Text frames leave in order. A frame above the size that some clients accept is cut into continuation frames. The
+//! Text frames leave in order. A long message is cut into several frames. The
 //! writing side runs inside the connection's own task, so that a slow client holds up nothing but itself.
 
 use std::sync::Arc;
@@ -16,7 +16,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, protocol};
 
-use super::upgrade::{FRAME_BYTES_MAX, Socket};
+use super::upgrade::Socket;
+
+/// Longer messages are cut into frames of this size. Clients accept 16 MiB; the socket keeps a buffer as large as the
+/// largest frame it ever wrote, so that small ones give memory back.
+const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// Above this many waiting bytes, nothing more is read from the client: who does not listen is not listened to.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -33,9 +37,7 @@ enum Outgoing {
 /// What the writing side has done.
 pub(super) enum Written {
     /// A text frame; `true` when a transition was complete with it.
-    Frame {
-        ends_transition: bool,
-    },
+    Frame { ends_transition: bool },
 }
 
 #[derive(Default)]
@@ -59,9 +61,7 @@ pub(super) struct Writer {
 }
 
 /// An outbox, its writing side, and the news of what was written.
-pub(super) fn outbox(
-    sink: SplitSink<Socket, Message>,
-) -> (Outbox, Writer, mpsc::UnboundedReceiver<Written>) {
+pub(super) fn outbox(sink: SplitSink<Socket, Message>) -> (Outbox, Writer, mpsc::UnboundedReceiver<Written>) {
     // Unbounded, because frames must never be dropped and the session must never block. What bounds them: the
     // session has a limit on unsent transitions and open requests, and reading stops while the outbox is full.
     let (frames, receiver) = mpsc::unbounded_channel();

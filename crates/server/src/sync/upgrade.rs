@@ -16,10 +16,10 @@ use crate::edge::error::ApiError;
 
 /// Largest message and frame that a client may send.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
-pub(super) const FRAME_BYTES_MAX: usize = 16 << 20;
-/// Frames wait in memory until the socket takes them, up to one whole message and then some; past that the socket is
-/// given up.
-const WRITE_BUFFER_BYTES_MAX: usize = 256 << 20;
+const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Allocated for every socket, idle ones too: thousands of them must fit into memory.
+const READ_BUFFER_BYTES: usize = 4 << 10;
+const WRITE_BUFFER_BYTES: usize = 4 << 10;
 
 /// An open socket.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -80,7 +80,8 @@ impl Handshake {
             let config = WebSocketConfig::default()
                 .max_message_size(Some(MESSAGE_BYTES_MAX))
                 .max_frame_size(Some(FRAME_BYTES_MAX))
-                .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX);
+                .read_buffer_size(READ_BUFFER_BYTES)
+                .write_buffer_size(WRITE_BUFFER_BYTES);
             let io = TokioIo::new(upgraded);
             Some(WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await)
         };

@@ -50,7 +50,11 @@ async fn without_a_key_administration_is_403() {
     ] {
         let body = r#"{"path":"m:f","args":{},"changes":[]}"#;
         let answer = server.request(method, path).json(body).send().await;
-        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "BadDeployKey"), "{path}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::FORBIDDEN, "BadDeployKey"),
+            "{path}"
+        );
         let expected = "The provided deploy key was invalid for this deployment";
         assert!(answer.message().starts_with(expected), "{path}: {}", answer.message());
     }
@@ -78,9 +82,11 @@ async fn user_tokens_are_rejected_where_no_provider_is_configured() {
 #[tokio::test]
 async fn unusable_authorization_headers_are_400() {
     let server = Fixture::new().await;
-    for (header, code) in
-        [("x", "InvalidHeaderFailure"), ("Basic dTpw", "InvalidAdminKey"), ("Convex a|b:%", "HeaderParseFailure")]
-    {
+    for (header, code) in [
+        ("x", "InvalidHeaderFailure"),
+        ("Basic dTpw", "InvalidAdminKey"),
+        ("Convex a|b:%", "HeaderParseFailure"),
+    ] {
         let request = server.request(Method::POST, "/api/query").header("authorization", header);
         let answer = request.json(CALL).send().await;
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, code), "{header}");

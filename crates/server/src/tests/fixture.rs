@@ -1,25 +1,43 @@
-//! A server to ask.
+//! A server to ask: the real floors below it, with a small app in place of JavaScript.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use axum::http::Method;
+use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
+use freshet_functions::deployment::{Deployment, DeploymentConfig};
+use freshet_functions::log_stream::LogStream;
+use freshet_functions::{
+    CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoNativeFunctions, NoProviders,
+};
 use freshet_instance::{AdminKeyClaims, AdminKeys, InstanceSecret};
+use freshet_store::MemoryStore;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::app::{App, AppCode, AppHost};
 use super::request::{Answer, TestRequest};
 use crate::dispatch::{Dispatcher, Door};
 use crate::{EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, StartError};
 
-/// A server without sockets.
+const LANES: usize = 2;
+
+/// A server. It listens only when asked to.
 pub(super) struct Fixture {
     config: ServerConfig,
     services: Services,
     dispatcher: Dispatcher,
     keys: AdminKeys,
     handle: Option<ServerHandle>,
+    app: Arc<App>,
+    lanes: Vec<JoinHandle<()>>,
+    /// Hears when the client of the endless HTTP action has left.
+    pub(super) left: mpsc::UnboundedReceiver<()>,
 }
 
 fn keys(secret: &str) -> AdminKeys {
@@ -29,8 +47,13 @@ fn keys(secret: &str) -> AdminKeys {
 
 impl Fixture {
     pub(super) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A server with another configuration than usual.
+    pub(super) async fn with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let keys = keys("ab");
-        let config = ServerConfig {
+        let mut config = ServerConfig {
             api_addr: "127.0.0.1:0".parse().unwrap(),
             site_addr: Some("127.0.0.1:0".parse().unwrap()),
             api_origin: "http://127.0.0.1:3210".into(),
@@ -39,21 +62,57 @@ impl Fixture {
             redact: false,
             limits: EdgeLimits::default(),
         };
+        change(&mut config);
+        let database = Database::open(
+            Arc::new(MemoryStore::new()),
+            DatabaseOptions::default(),
+            Arc::new(SystemClock),
+            Randomness::from_os(),
+        )
+        .unwrap();
+        let (sender, left) = mpsc::unbounded_channel();
+        let host = Arc::new(AppHost { left: sender });
+        let logs = Arc::new(LogStream::new());
+        let functions = Functions::new(FunctionsConfig {
+            database: database.clone(),
+            code: Arc::new(AppCode),
+            native: Arc::new(NoNativeFunctions),
+            host: host.clone(),
+            identities: Arc::new(NoProviders),
+            log_sink: logs.clone(),
+            settings: FunctionsSettings {
+                limits: CallLimits::default(),
+                cloud_url: config.api_origin.clone(),
+                site_url: config.site_origin.clone(),
+                deployment_name: "test-instance".into(),
+                redact_errors: config.redact,
+            },
+        });
+        let app = Arc::new(App::default());
+        let lanes = (0..LANES)
+            .map(|_| {
+                let (lane, app) = (functions.lane_queue().lane(), Arc::clone(&app));
+                std::thread::spawn(move || app.run_lane(&lane))
+            })
+            .collect();
+        let deployment = Deployment::new(DeploymentConfig {
+            database: database.clone(),
+            host,
+            logs: logs.clone(),
+            cloud_url: config.api_origin.clone(),
+            site_url: config.site_origin.clone(),
+        });
         let services = Services {
-            database: freshet_database::Database,
-            functions: freshet_functions::Functions,
-            deployment: freshet_functions::deployment::Deployment,
-            logs: Arc::new(freshet_functions::log_stream::LogStream::new()),
+            database,
+            functions,
+            deployment,
+            logs,
             admin_keys: keys.clone(),
             authenticator: Arc::new(NoAuthProviders),
         };
-        let dispatcher = Dispatcher::new(
-            config.clone(),
-            services.clone(),
-            CancellationToken::new(),
-            TaskTracker::new(),
-        );
-        Self { config, services, dispatcher, keys, handle: None }
+        let dispatcher =
+            Dispatcher::new(config.clone(), services.clone(), CancellationToken::new(), TaskTracker::new());
+        Self { config, services, dispatcher, keys, handle: None, app, lanes, left }
     }
 
     /// As [`Self::new`], and on real ports.
@@ -68,6 +127,10 @@ impl Fixture {
         self.handle.as_ref().unwrap().api_addr()
     }
 
+    pub(super) fn site_addr(&self) -> SocketAddr {
+        self.handle.as_ref().unwrap().site_addr().unwrap()
+    }
+
     pub(super) async fn shutdown(&mut self) {
         self.handle.take().unwrap().shutdown().await;
     }
@@ -75,6 +138,11 @@ impl Fixture {
     pub(super) async fn start_another_on_the_same_port(&self) -> StartError {
         let config = ServerConfig { api_addr: self.addr(), ..self.config.clone() };
         Server::start(config, self.services.clone()).await.unwrap_err()
+    }
+
+    /// Executions of queries so far.
+    pub(super) fn queries_run(&self) -> usize {
+        self.app.queries.load(Ordering::Relaxed)
     }
 
     pub(super) fn admin_key(&self) -> String {
@@ -101,6 +169,10 @@ impl Fixture {
         self.request(Method::GET, path).send().await
     }
 
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.request(Method::POST, path).json(body).send().await
+    }
+
     pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();
@@ -111,5 +183,23 @@ impl Fixture {
         let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 4, 20);
         encoder.write_all(bytes).unwrap();
         encoder.into_inner()
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.services.functions.close();
+        for lane in self.lanes.drain(..) {
+            lane.join().unwrap();
+        }
+    }
+}
+
+/// Waits until something holds.
+pub(super) async fn eventually(mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "waited too long");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -101,7 +101,10 @@ async fn a_body_above_the_limit_is_refused_with_a_json_error() {
     // The format is judged after the body was taken.
     assert_eq!(call(16_000_000).send().await.code(), "BadFormat");
     let answer = call(16_780_000).send().await;
-    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge"));
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge")
+    );
 }
 
 #[tokio::test]
@@ -163,7 +166,11 @@ async fn bad_paths_have_their_own_codes() {
     };
     let answer = query("a b:c").await;
     assert_eq!(answer.code(), "BadConvexFunctionIdentifier");
-    assert!(answer.message().starts_with("a b:c is not a valid path to a Convex function. "), "{}", answer.message());
+    assert!(
+        answer.message().starts_with("a b:c is not a valid path to a Convex function. "),
+        "{}",
+        answer.message()
+    );
     let run = server.request(Method::POST, "/api/run/only").json("{}").send().await;
     assert_eq!((run.status, run.code().as_str()), (StatusCode::BAD_REQUEST, "MissingIdentifier"));
     let bad_query = server.get("/api/query?path=m:f").await;

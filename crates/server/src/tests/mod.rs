@@ -1,8 +1,12 @@
 //! The server's behaviour, asked through its own front door.
 
+mod app;
+mod calls;
 mod credentials;
 mod fixture;
+mod http_actions;
 mod http_rules;
+mod live_queries;
 mod request;
 mod socket;
 mod sockets;

@@ -62,7 +62,8 @@ impl TestSocket {
     }
 
     pub(super) async fn mutate(&mut self, request_id: u32, path: &str, args: Json) {
-        self.send(json!({"type": "Mutation", "requestId": request_id, "udfPath": path, "args": [args]})).await;
+        self.send(json!({"type": "Mutation", "requestId": request_id, "udfPath": path, "args": [args]}))
+            .await;
     }
 
     /// The next message that is no control frame.

@@ -33,7 +33,9 @@ async fn an_empty_query_set_is_confirmed_by_a_transition() {
 async fn a_user_token_is_answered_with_an_auth_error_and_an_empty_close() {
     let server = Fixture::listening().await;
     let mut socket = TestSocket::connected(server.addr(), 1).await;
-    socket.send(json!({"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": "a.b.c"})).await;
+    socket
+        .send(json!({"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": "a.b.c"}))
+        .await;
     let error = socket.frame().await;
     assert_eq!(error["type"], "AuthError");
     assert_eq!(error["authUpdateAttempted"], true);
