@@ -18,7 +18,9 @@ fn main() {
         .expect("runtime/src is part of the source tree")
         .map(|entry| entry.expect("runtime/src can be listed").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "ts"))
-        .filter(|path| !path.to_string_lossy().ends_with(".test.ts") && !path.to_string_lossy().ends_with(".d.ts"))
+        .filter(|path| {
+            !path.to_string_lossy().ends_with(".test.ts") && !path.to_string_lossy().ends_with(".d.ts")
+        })
         .collect();
     sources.sort();
     let mut table = String::from(

@@ -22,7 +22,7 @@ static ENGINE: OnceLock<Engine> = OnceLock::new();
 
 /// One attempt of a query or mutation.
 #[napi(object, object_from_js = false)]
-pub struct LaneInvocation {
+pub(crate) struct LaneInvocation {
     /// `query` or `mutation`.
     pub kind: &'static str,
     /// Canonical module path with `.js`.
@@ -45,7 +45,7 @@ pub struct LaneInvocation {
 
 /// What a lane does next.
 #[napi(object, object_from_js = false)]
-pub struct LaneEvent {
+pub(crate) struct LaneEvent {
     /// `run`, `idle` or `closed`.
     pub r#type: &'static str,
     /// What to run.
@@ -54,7 +54,7 @@ pub struct LaneEvent {
 
 /// Answer to a host call.
 #[napi(object, object_from_js = false)]
-pub struct HostCallReply {
+pub(crate) struct HostCallReply {
     /// Whether it succeeded.
     pub ok: bool,
     /// The reply, or the error's message.
@@ -67,7 +67,7 @@ pub struct HostCallReply {
 
 /// Answer to a nested call: what to run, or why not.
 #[napi(object, object_from_js = false)]
-pub struct NestedCall {
+pub(crate) struct NestedCall {
     /// What to run.
     pub invocation: Option<LaneInvocation>,
     /// Why not.
@@ -80,9 +80,14 @@ pub struct NestedCall {
 /// # Errors
 /// When it cannot start; the message begins with `configuration: ` when starting again would not help.
 #[napi]
-pub fn start_engine(config: String, runtime_dir: String, on_event: Function<'_, String, ()>) -> Result<String> {
-    let config: EngineConfig = serde_json::from_str(&config)
-        .map_err(|error| failure(&format!("configuration: the engine's configuration cannot be read: {error}")))?;
+pub(crate) fn start_engine(
+    config: String,
+    runtime_dir: String,
+    on_event: Function<'_, String, ()>,
+) -> Result<String> {
+    let config: EngineConfig = serde_json::from_str(&config).map_err(|error| {
+        failure(&format!("configuration: the engine's configuration cannot be read: {error}"))
+    })?;
     let events = on_event.build_threadsafe_function::<String>().build()?;
     let notify = move |event: EngineEvent| {
         let text = serde_json::to_string(&event).expect("events have string keys only");
@@ -99,7 +104,7 @@ pub fn start_engine(config: String, runtime_dir: String, on_event: Function<'_, 
 
 /// Ends the engine: no new calls, open ones are finished, everything is on disk afterwards.
 #[napi]
-pub fn stop_engine() {
+pub(crate) fn stop_engine() {
     if let Some(engine) = ENGINE.get() {
         engine.stop();
     }
@@ -107,7 +112,7 @@ pub fn stop_engine() {
 
 /// The thread of a lane has ended.
 #[napi]
-pub fn lane_exited(lane: u32, reason: String) {
+pub(crate) fn lane_exited(lane: u32, reason: String) {
     if let Some(engine) = ENGINE.get() {
         engine.lanes().thread_ended(lane, &reason);
     }
@@ -118,7 +123,7 @@ pub fn lane_exited(lane: u32, reason: String) {
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_next(lane: u32, timeout_ms: u32) -> Result<LaneEvent> {
+pub(crate) fn lane_next(lane: u32, timeout_ms: u32) -> Result<LaneEvent> {
     Ok(match slot(lane)?.next(Duration::from_millis(u64::from(timeout_ms))) {
         LaneNext::Run(invocation) => LaneEvent { r#type: "run", invocation: Some(describe(invocation)) },
         LaneNext::Idle => LaneEvent { r#type: "idle", invocation: None },
@@ -131,7 +136,7 @@ pub fn lane_next(lane: u32, timeout_ms: u32) -> Result<LaneEvent> {
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_module(lane: u32, path: String) -> Result<Option<String>> {
+pub(crate) fn lane_module(lane: u32, path: String) -> Result<Option<String>> {
     Ok(slot(lane)?.module(&path).map(|source| source.to_string()))
 }
 
@@ -140,7 +145,7 @@ pub fn lane_module(lane: u32, path: String) -> Result<Option<String>> {
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_syscall(lane: u32, op: String, args: String) -> Result<HostCallReply> {
+pub(crate) fn lane_syscall(lane: u32, op: String, args: String) -> Result<HostCallReply> {
     Ok(reply(slot(lane)?.lane.syscall(&op, &args)))
 }
 
@@ -149,7 +154,7 @@ pub fn lane_syscall(lane: u32, op: String, args: String) -> Result<HostCallReply
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_sync_syscall(lane: u32, op: String, args: String) -> Result<HostCallReply> {
+pub(crate) fn lane_sync_syscall(lane: u32, op: String, args: String) -> Result<HostCallReply> {
     Ok(reply(slot(lane)?.lane.sync_syscall(&op, &args)))
 }
 
@@ -158,7 +163,7 @@ pub fn lane_sync_syscall(lane: u32, op: String, args: String) -> Result<HostCall
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_begin_nested(lane: u32, args: String) -> Result<NestedCall> {
+pub(crate) fn lane_begin_nested(lane: u32, args: String) -> Result<NestedCall> {
     let slot = slot(lane)?;
     Ok(match slot.lane.begin_nested(&args) {
         Ok(invocation) => {
@@ -174,7 +179,7 @@ pub fn lane_begin_nested(lane: u32, args: String) -> Result<NestedCall> {
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_end_nested(lane: u32, ok: bool, payload: String) -> Result<HostCallReply> {
+pub(crate) fn lane_end_nested(lane: u32, ok: bool, payload: String) -> Result<HostCallReply> {
     Ok(reply(slot(lane)?.lane.end_nested(outcome(ok, payload))))
 }
 
@@ -183,7 +188,7 @@ pub fn lane_end_nested(lane: u32, ok: bool, payload: String) -> Result<HostCallR
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_log(lane: u32, level: String, messages: Vec<String>, truncated: bool) -> Result<()> {
+pub(crate) fn lane_log(lane: u32, level: String, messages: Vec<String>, truncated: bool) -> Result<()> {
     let level = match level.as_str() {
         "DEBUG" => LogLevel::Debug,
         "ERROR" => LogLevel::Error,
@@ -207,7 +212,7 @@ pub fn lane_log(lane: u32, level: String, messages: Vec<String>, truncated: bool
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_env(lane: u32, name: String) -> Result<Option<HostCallReply>> {
+pub(crate) fn lane_env(lane: u32, name: String) -> Result<Option<HostCallReply>> {
     Ok(match slot(lane)?.lane.env(&name) {
         Ok(value) => value.map(|text| reply(Ok(text))),
         Err(error) => Some(reply(Err(error))),
@@ -219,7 +224,7 @@ pub fn lane_env(lane: u32, name: String) -> Result<Option<HostCallReply>> {
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_observed_time(lane: u32) -> Result<()> {
+pub(crate) fn lane_observed_time(lane: u32) -> Result<()> {
     slot(lane)?.lane.observe_time();
     Ok(())
 }
@@ -229,7 +234,7 @@ pub fn lane_observed_time(lane: u32) -> Result<()> {
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub fn lane_finish(lane: u32, ok: bool, payload: String) -> Result<()> {
+pub(crate) fn lane_finish(lane: u32, ok: bool, payload: String) -> Result<()> {
     slot(lane)?.lane.finish(outcome(ok, payload));
     Ok(())
 }

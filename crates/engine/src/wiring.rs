@@ -9,14 +9,12 @@ use std::time::{Duration, Instant};
 
 use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
 use freshet_functions::deployment::{Deployment, DeploymentConfig, LiveCodeCache};
-use freshet_functions::environment::Environment;
 use freshet_functions::log_stream::LogStream;
-use freshet_functions::system_functions::SystemFunctions;
-use freshet_functions::{CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoProviders, Scheduler};
-use freshet_instance::{AdminKeys, DataDirectory, DirectoryLock, InstanceName, InstanceSecret, LockHolder};
-use freshet_server::{
-    EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, StartError,
+use freshet_functions::{
+    CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoProviders, Scheduler, SystemFunctions,
 };
+use freshet_instance::{AdminKeys, DataDirectory, DirectoryLock, InstanceName, InstanceSecret, LockHolder};
+use freshet_server::{EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, StartError};
 use freshet_store::{SqliteOptions, SqliteStore};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -85,7 +83,8 @@ impl Engine {
         let started = Instant::now();
         init_logging(&config.log_filter);
         let directory = DataDirectory::open_or_create(&config.data_dir).map_err(configuration)?;
-        let lock = DirectoryLock::acquire(&directory, LockHolder::Engine, LOCK_PATIENCE).map_err(configuration)?;
+        let lock =
+            DirectoryLock::acquire(&directory, LockHolder::Engine, LOCK_PATIENCE).map_err(configuration)?;
         let name = InstanceName::from_str(&config.instance_name).map_err(configuration)?;
         let secret = InstanceSecret::from_str(&config.instance_secret_hex).map_err(configuration)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -95,10 +94,15 @@ impl Engine {
             .map_err(|error| EngineError::Failed(format!("cannot start threads: {error}")))?;
         let _inside = runtime.enter();
 
-        let store = SqliteStore::open(&directory.database_file(), &SqliteOptions::default()).map_err(configuration)?;
-        let database =
-            Database::open(Arc::new(store), DatabaseOptions::default(), Arc::new(SystemClock), Randomness::from_os())
-                .map_err(|error| EngineError::Failed(error.to_string()))?;
+        let store = SqliteStore::open(&directory.database_file(), &SqliteOptions::default())
+            .map_err(configuration)?;
+        let database = Database::open(
+            Arc::new(store),
+            DatabaseOptions::default(),
+            Arc::new(SystemClock),
+            Randomness::from_os(),
+        )
+        .map_err(|error| EngineError::Failed(error.to_string()))?;
 
         let limits = CallLimits::default();
         let actions = Arc::new(ProcessPool::new(
@@ -122,19 +126,19 @@ impl Engine {
         };
         let functions = Functions::new(FunctionsConfig {
             database: database.clone(),
-            code: code.clone(),
-            native: Arc::new(SystemFunctions::new(code.clone(), config.api_origin.clone(), config.site_origin.clone())),
+            code,
+            native: Arc::new(SystemFunctions::new(config.api_origin.clone(), config.site_origin.clone())),
             host: actions.clone(),
             identities: Arc::new(NoProviders),
             log_sink: logs.clone(),
             settings,
         });
-        let environment = Environment::new(database.clone());
         let deployment = Deployment::new(DeploymentConfig {
             database: database.clone(),
             host: actions.clone(),
-            code,
             logs: logs.clone(),
+            cloud_url: config.api_origin.clone(),
+            site_url: config.site_origin.clone(),
         });
         let lanes = Arc::new(Lanes::new(functions.lane_queue(), config.lanes.max(1)));
 
@@ -142,7 +146,6 @@ impl Engine {
             database: database.clone(),
             functions: functions.clone(),
             deployment,
-            environment,
             logs,
             admin_keys: AdminKeys::new(name.clone(), &secret),
             authenticator: Arc::new(NoAuthProviders),
@@ -156,9 +159,10 @@ impl Engine {
             redact: config.redact_logs_to_client,
             limits: EdgeLimits { drain_time_max: DRAIN_TIME, ..EdgeLimits::default() },
         };
-        let server = runtime.block_on(Server::start(server_config, services)).map_err(|error| match error {
-            StartError::Bind { .. } | StartError::Origin(_) => configuration(error),
-        })?;
+        let server =
+            runtime.block_on(Server::start(server_config, services)).map_err(|error| match error {
+                StartError::Bind { .. } | StartError::Origin(_) => configuration(error),
+            })?;
         let scheduler = Scheduler::start(&functions);
         let warming = actions.clone();
         runtime.spawn(async move {

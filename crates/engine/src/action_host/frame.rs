@@ -82,8 +82,12 @@ mod tests {
         bytes.extend_from_slice(&message(b"{\"type\":\"ready\"}"));
         bytes.extend_from_slice(&body(7, b"abc"));
         let mut input = bytes.as_slice();
-        assert!(matches!(read(&mut input).await.unwrap(), Some(Frame::Message(text)) if &text[..] == b"{\"type\":\"ready\"}"));
-        assert!(matches!(read(&mut input).await.unwrap(), Some(Frame::Body { stream: 7, bytes }) if &bytes[..] == b"abc"));
+        assert!(
+            matches!(read(&mut input).await.unwrap(), Some(Frame::Message(text)) if &text[..] == b"{\"type\":\"ready\"}")
+        );
+        assert!(
+            matches!(read(&mut input).await.unwrap(), Some(Frame::Body { stream: 7, bytes }) if &bytes[..] == b"abc")
+        );
         assert!(read(&mut input).await.unwrap().is_none());
     }
 

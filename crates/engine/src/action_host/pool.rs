@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use freshet_functions::host::{
-    ActionCallbacks, ActionHost, ActionJob, CodePackage, Environment, EvaluationError, EvaluationJob, EvaluationReply,
-    EvaluationTask, HostFailure, HttpActionFailure, HttpActionJob, HttpActionResponse, JsError, Outcome,
+    ActionCallbacks, ActionHost, ActionJob, CodePackage, Environment, EvaluationError, EvaluationJob,
+    EvaluationReply, EvaluationTask, HostFailure, HttpActionFailure, HttpActionJob, HttpActionResponse,
+    JsError, Outcome,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -219,9 +220,8 @@ impl ActionHost for ProcessPool {
     async fn evaluate(&self, job: EvaluationJob) -> Result<Vec<EvaluationReply>, HostFailure> {
         let mut replies: Vec<Option<EvaluationReply>> = vec![None; job.tasks.len()];
         for kind in [HostKind::Isolate, HostKind::Node] {
-            let chosen: Vec<usize> = (0..job.tasks.len())
-                .filter(|index| kind_of(&job.code, &job.tasks[*index]) == kind)
-                .collect();
+            let chosen: Vec<usize> =
+                (0..job.tasks.len()).filter(|index| kind_of(&job.code, &job.tasks[*index]) == kind).collect();
             if chosen.is_empty() {
                 continue;
             }
@@ -234,7 +234,10 @@ impl ActionHost for ProcessPool {
                 replies[index] = Some(reply);
             }
         }
-        Ok(replies.into_iter().map(|reply| reply.unwrap_or_else(|| Err(failed("skipped", "not evaluated")))).collect())
+        Ok(replies
+            .into_iter()
+            .map(|reply| reply.unwrap_or_else(|| Err(failed("skipped", "not evaluated"))))
+            .collect())
     }
 }
 
@@ -256,7 +259,9 @@ async fn evaluate_in(
             Ok(Some(reply)) => replies.push(reply),
             Ok(None) => {
                 let (code, text) = match process.failure() {
-                    HostFailure::OutOfMemory => ("outOfMemory", "Evaluating the module ran out of memory".to_owned()),
+                    HostFailure::OutOfMemory => {
+                        ("outOfMemory", "Evaluating the module ran out of memory".to_owned())
+                    }
                     other => ("crashed", other.to_string()),
                 };
                 replies.push(Err(failed(code, &text)));

@@ -314,7 +314,11 @@ impl HostProcess {
     }
 
     /// Handles one frame. An error ends the process.
-    fn receive(self: &Arc<Self>, frame: Frame, ready: &mut Option<oneshot::Sender<()>>) -> Result<(), String> {
+    fn receive(
+        self: &Arc<Self>,
+        frame: Frame,
+        ready: &mut Option<oneshot::Sender<()>>,
+    ) -> Result<(), String> {
         let text = match frame {
             Frame::Message(text) => text,
             Frame::Body { stream, bytes } => {
@@ -392,9 +396,13 @@ impl HostProcess {
             let result = callbacks.syscall(&op, &args).await;
             let reply = match &result {
                 Ok(text) => ToHost::Reply { id: &id, call, ok: true, text, data: None },
-                Err(error) => {
-                    ToHost::Reply { id: &id, call, ok: false, text: &error.message, data: error.data.as_deref() }
-                }
+                Err(error) => ToHost::Reply {
+                    id: &id,
+                    call,
+                    ok: false,
+                    text: &error.message,
+                    data: error.data.as_deref(),
+                },
             };
             // A process that has ended does not wait for replies.
             let _ = self.send(&reply).await;
