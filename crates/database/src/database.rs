@@ -80,8 +80,9 @@ impl Database {
             maintenance: Maintenance::default(),
             conflict_check_off: AtomicBool::new(false),
         });
+        let counts = shared.state.lock().counts.iter().map(|(table, count)| (*table, *count)).collect();
         let threads = Threads { shared: Arc::clone(&shared), handles: Mutex::new(Vec::new()) };
-        threads.spawn("freshet-committer", |shared| committer::run(shared))?;
+        threads.spawn("freshet-committer", |shared| committer::run(shared, counts))?;
         let database = Database { shared, _threads: Arc::new(threads) };
         database.prepare()?;
         database._threads.spawn("freshet-maintenance", maintenance::run)?;
@@ -229,7 +230,9 @@ impl Database {
             for (index, spec) in definition.index_specs() {
                 let found = transaction.catalog().index_by_name(table.id, &index).cloned();
                 match found {
-                    None => added.push(transaction.create_index(Namespace::ROOT, &name, &index, spec, false)?),
+                    None => {
+                        added.push(transaction.create_index(Namespace::ROOT, &name, &index, spec, false)?)
+                    }
                     // Left behind by a start that was cut short.
                     Some(found) if found.state != IndexState::Enabled => added.push(found.id),
                     Some(_) => {}
@@ -273,7 +276,11 @@ impl Database {
 }
 
 impl Threads {
-    fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<(), DatabaseError> {
+    fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> Result<(), DatabaseError> {
         let shared = Arc::clone(&self.shared);
         let handle = std::thread::Builder::new()
             .name(name.to_owned())

@@ -59,8 +59,7 @@ impl Document {
         if let Some(object) = self.object.get() {
             return Ok(object);
         }
-        let unreadable =
-            |detail: String| SystemError::Unreadable { id: self.id.to_string(), detail };
+        let unreadable = |detail: String| SystemError::Unreadable { id: self.id.to_string(), detail };
         match Decoder::STRICT.value(&self.stored.json).map_err(|error| unreadable(error.to_string()))? {
             Value::Object(object) => Ok(self.object.get_or_init(|| object)),
             _ => Err(unreadable("it is not an object".to_owned())),

@@ -23,7 +23,10 @@ impl DeveloperError {
 
     /// ``Invalid argument `argument` for `method`: cause``.
     pub fn invalid_argument(argument: &str, method: &str, cause: impl std::fmt::Display) -> DeveloperError {
-        DeveloperError::new("InvalidArgument", format!("Invalid argument `{argument}` for `{method}`: {cause}"))
+        DeveloperError::new(
+            "InvalidArgument",
+            format!("Invalid argument `{argument}` for `{method}`: {cause}"),
+        )
     }
 
     /// ``Invalid arguments for `method`: cause``.

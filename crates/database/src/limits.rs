@@ -158,7 +158,10 @@ impl TransactionLimits {
         if usage.functions_scheduled > self.functions_scheduled {
             return Err(DeveloperError::new(
                 "TooManyFunctionsScheduled",
-                format!("Too many functions scheduled by this mutation (limit: {})", self.functions_scheduled),
+                format!(
+                    "Too many functions scheduled by this mutation (limit: {})",
+                    self.functions_scheduled
+                ),
             ));
         }
         if usage.scheduled_args_bytes > self.scheduled_args_bytes {

@@ -2,8 +2,8 @@
 //!
 //! Building an index works in short steps while writes go on. Each step reads some documents at one moment and commits
 //! their entries; documents written after that moment are left out, since whoever wrote them kept the index up to date
-//! (see `retain_untouched` in `shared`). A step's entries have a timestamp like any commit, so an index that is enabled
-//! after the last step is complete in every snapshot that knows it.
+//! (see `retain_untouched` in `shared`). Entries go to the store alone, not into the overlay; an index is complete only
+//! after its last step is durable, so every transaction that sees it complete reads a store snapshot that has them all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,7 +103,9 @@ pub(crate) fn build_indexes(shared: &Arc<Shared>) -> Result<(), CommitError> {
 fn declared(catalog: &Catalog) -> Vec<(Arc<TableMeta>, Arc<IndexMeta>)> {
     catalog
         .tables()
-        .flat_map(|table| catalog.indexes(table.id).iter().map(|index| (Arc::clone(table), Arc::clone(index))))
+        .flat_map(|table| {
+            catalog.indexes(table.id).iter().map(|index| (Arc::clone(table), Arc::clone(index)))
+        })
         .filter(|(_, index)| index.row.is_some())
         .collect()
 }
@@ -113,12 +115,14 @@ fn build_step(shared: &Arc<Shared>, id: IndexId) -> Result<bool, CommitError> {
     let mut transaction = begin(shared)?;
     let catalog = Arc::clone(transaction.catalog());
     let Some((table, index)) = catalog.table_of_index(id).zip(catalog.index(id)) else { return Ok(false) };
+    // It may have been dropped, with its table, since the round began.
     if index.state != IndexState::Backfilling {
         return Ok(false);
     }
     let mut progress = Progress::read(&mut transaction, index)?;
     let by_id = catalog.index(table.by_id).expect("every table has an index of ids");
-    let interval = KeyInterval { start: progress.cursor.as_deref().map_or(Vec::new(), key::key_after), end: None };
+    let interval =
+        KeyInterval { start: progress.cursor.as_deref().map_or(Vec::new(), key::key_after), end: None };
     let chunk = transaction
         .load(table, by_id, &interval, Order::Asc, shared.options.backfill_chunk)
         .map_err(DatabaseError::from)?;
@@ -134,16 +138,22 @@ fn build_step(shared: &Arc<Shared>, id: IndexId) -> Result<bool, CommitError> {
     }
     let more = chunk.rest.is_some();
     progress.write(&mut transaction, index, table)?;
-    if !more {
-        transaction.complete_index(id)?;
-    }
     match transaction.commit() {
         Ok(timestamp) => {
-            // Not to fill the queue ahead of everybody else's commits.
             let durable = shared.wait_durable_blocking(timestamp);
             durable.map_err(|error| CommitError::ReadOnly(error.to_string()))?;
-            Ok(more)
         }
+        Err(CommitError::Conflict { .. }) => return Ok(true),
+        Err(error) => return Err(error),
+    }
+    if more {
+        return Ok(true);
+    }
+    let mut transaction = begin(shared)?;
+    transaction.complete_index(id)?;
+    match transaction.commit() {
+        Ok(_) => Ok(false),
+        // The next step finds nothing to add and comes here again.
         Err(CommitError::Conflict { .. }) => Ok(true),
         Err(error) => Err(error),
     }

@@ -110,7 +110,10 @@ impl Catalog {
     /// Number of tables of user data in all namespaces.
     #[must_use]
     pub fn user_tables(&self) -> usize {
-        self.tables.values().filter(|table| !table.name.is_system() && table.state == TableState::Active).count()
+        self.tables
+            .values()
+            .filter(|table| !table.name.is_system() && table.state == TableState::Active)
+            .count()
     }
 
     /// Table names of one namespace, for printing ids in messages.
@@ -133,7 +136,9 @@ impl Catalog {
             if let Some(new) = new {
                 self.add_table(rows::table(new)?);
             } else if let Some(old) = old {
-                for index in self.indexes.remove(&rows::table(old)?.id).iter().flat_map(|indexes| indexes.iter()) {
+                for index in
+                    self.indexes.remove(&rows::table(old)?.id).iter().flat_map(|indexes| indexes.iter())
+                {
                     self.index_tables.remove(&index.id);
                 }
             }

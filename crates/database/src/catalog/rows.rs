@@ -90,7 +90,9 @@ pub(crate) fn index_row(table: TableId, index: &IndexMeta) -> Object {
         IndexState::Deleting => "deleting",
     };
     let config = match &index.spec {
-        IndexSpec::Database { fields } => object([("type", Value::from("database")), ("fields", paths(fields))]),
+        IndexSpec::Database { fields } => {
+            object([("type", Value::from("database")), ("fields", paths(fields))])
+        }
         IndexSpec::Search { search_field, filter_fields } => object([
             ("type", Value::from("search")),
             ("searchField", Value::String(search_field.to_string())),
@@ -120,9 +122,10 @@ fn spec(config: &Object) -> Option<IndexSpec> {
     };
     match config.get("type")?.as_str()? {
         "database" => Some(IndexSpec::Database { fields: list("fields")? }),
-        "search" => {
-            Some(IndexSpec::Search { search_field: path("searchField")?, filter_fields: list("filterFields")? })
-        }
+        "search" => Some(IndexSpec::Search {
+            search_field: path("searchField")?,
+            filter_fields: list("filterFields")?,
+        }),
         "vector" => Some(IndexSpec::Vector {
             vector_field: path("vectorField")?,
             dimensions: number(config, "dimensions")?,
@@ -149,5 +152,8 @@ fn object<const N: usize>(fields: [(&str, Value); N]) -> Object {
 }
 
 fn unreadable(row: &Document) -> SystemError {
-    SystemError::Unreadable { id: row.id().to_string(), detail: format!("unexpected catalog row {}", row.json()) }
+    SystemError::Unreadable {
+        id: row.id().to_string(),
+        detail: format!("unexpected catalog row {}", row.json()),
+    }
 }

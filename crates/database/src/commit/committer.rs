@@ -15,11 +15,9 @@ const GROUP_BYTES_MAX: usize = 32 << 20;
 /// Changes taken out of the overlay under one hold of the lock.
 const DROP_CHANGES_MAX: usize = 1024;
 
-/// Runs until the database is closed and everything is stored, or until the store fails.
-pub(crate) fn run(shared: &Shared) {
-    // As of the last group: commits still waiting must not show in what is stored.
-    let mut counts: BTreeMap<TableId, u64> =
-        shared.state.lock().counts.iter().map(|(table, count)| (*table, *count)).collect();
+/// Runs until the database is closed and everything is stored, or until the store fails. `counts` are the stored numbers
+/// of documents: those in the shared state may be ahead, by commits that wait.
+pub(crate) fn run(shared: &Shared, mut counts: BTreeMap<TableId, u64>) {
     while let Some(group) = next_group(shared) {
         let batch = batch(&group, &mut counts);
         if let Err(error) = shared.store.commit(&batch) {

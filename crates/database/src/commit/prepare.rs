@@ -31,7 +31,10 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Does everything that needs no lock.
-    pub(crate) fn new(documents: Vec<DocumentChange>, catalog: Arc<Catalog>) -> Result<Prepared, SystemError> {
+    pub(crate) fn new(
+        documents: Vec<DocumentChange>,
+        catalog: Arc<Catalog>,
+    ) -> Result<Prepared, SystemError> {
         let mut prepared = Prepared {
             documents,
             catalog,
@@ -94,10 +97,7 @@ impl Prepared {
 }
 
 /// The changes of readable names that follow from a changed row of `_tables`.
-pub(crate) fn view(
-    table: &crate::catalog::TableMeta,
-    present: bool,
-) -> TableView {
+pub(crate) fn view(table: &crate::catalog::TableMeta, present: bool) -> TableView {
     let name = match table.namespace.0 {
         0 => table.name.to_string(),
         namespace => format!("component {namespace}/{}", table.name),

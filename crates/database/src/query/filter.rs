@@ -121,9 +121,11 @@ fn negate(operand: Operand<'_>) -> Result<Cow<'_, Value>, DeveloperError> {
 fn truth(operand: Operand<'_>) -> Result<bool, DeveloperError> {
     match operand.as_deref() {
         Some(Value::Boolean(truth)) => Ok(*truth),
-        other => {
-            Err(eval_error(format!("Cannot use value {} (type {}) as a Boolean", display(other), type_name(other))))
-        }
+        other => Err(eval_error(format!(
+            "Cannot use value {} (type {}) as a Boolean",
+            display(other),
+            type_name(other)
+        ))),
     }
 }
 
@@ -173,7 +175,10 @@ mod tests {
         use serde_json::json;
         assert_eq!(eval(json!({"$lt": [{"$field": "missing"}, {"$literal": 5}]}), row()), Ok(true));
         assert_eq!(eval(json!({"$lt": [{"$field": "n"}, {"$literal": -5}]}), row()), Ok(true));
-        assert_eq!(eval(json!({"$eq": [{"$field": "n.deep"}, {"$literal": {"$undefined": null}}]}), row()), Ok(true));
+        assert_eq!(
+            eval(json!({"$eq": [{"$field": "n.deep"}, {"$literal": {"$undefined": null}}]}), row()),
+            Ok(true)
+        );
         assert_eq!(eval(json!({"$and": []}), row()), Ok(true));
         assert_eq!(eval(json!({"$or": []}), row()), Ok(false));
         assert_eq!(eval(json!({"$or": [{"$literal": true}, {"$literal": 1}]}), row()), Ok(true));
@@ -203,7 +208,13 @@ mod tests {
             "Cannot negate -9223372036854775808: the result is out of range for Int64"
         );
         assert_eq!(fails(eq(json!({"$neg": {"$field": "s"}}))), "Cannot negate \"a\" (type String)");
-        assert_eq!(fails(json!({"$field": "missing"})), "Cannot use value undefined (type undefined) as a Boolean");
-        assert_eq!(fails(json!({"$not": {"$field": "x"}})), "Cannot use value 1.5 (type Float64) as a Boolean");
+        assert_eq!(
+            fails(json!({"$field": "missing"})),
+            "Cannot use value undefined (type undefined) as a Boolean"
+        );
+        assert_eq!(
+            fails(json!({"$not": {"$field": "x"}})),
+            "Cannot use value 1.5 (type Float64) as a Boolean"
+        );
     }
 }

@@ -5,8 +5,8 @@ use freshet_values::{Decoder, FieldPath, IndexName, TableName, Value};
 use serde_json::Value as Json;
 
 use super::{
-    BinaryOperator, Expression, OPERATORS_MAX, Operator, Query, QuerySource, RangeComparison, RangeExpression,
-    SearchFilter,
+    BinaryOperator, Expression, OPERATORS_MAX, Operator, Query, QuerySource, RangeComparison,
+    RangeExpression, SearchFilter,
 };
 
 /// Deepest expression that is read; evaluation recurses as deep.
@@ -20,7 +20,10 @@ impl Query {
     pub fn from_json(json: &Json) -> Result<Query, String> {
         let operators = field(json, "operators")?.as_array().ok_or("`operators` must be an array")?;
         if operators.len() > OPERATORS_MAX {
-            return Err(format!("a query may have at most {OPERATORS_MAX} operators, got {}", operators.len()));
+            return Err(format!(
+                "a query may have at most {OPERATORS_MAX} operators, got {}",
+                operators.len()
+            ));
         }
         Ok(Query {
             source: source(field(json, "source")?)?,
@@ -31,7 +34,9 @@ impl Query {
 
 fn source(json: &Json) -> Result<QuerySource, String> {
     match text(json, "type")? {
-        "FullTableScan" => Ok(QuerySource::FullTableScan { table: table(text(json, "tableName")?)?, order: order(json)? }),
+        "FullTableScan" => {
+            Ok(QuerySource::FullTableScan { table: table(text(json, "tableName")?)?, order: order(json)? })
+        }
         "IndexRange" => {
             let (table, index) = index_name(text(json, "indexName")?)?;
             let range = array(json, "range")?.iter().map(range_expression).collect::<Result<_, _>>()?;
@@ -64,7 +69,11 @@ fn range_expression(json: &Json) -> Result<RangeExpression, String> {
         "Lte" => RangeComparison::Lte,
         other => return Err(format!("unknown index range expression `{other}`")),
     };
-    Ok(RangeExpression { comparison, field: path(text(json, "fieldPath")?)?, value: operand(field(json, "value")?)? })
+    Ok(RangeExpression {
+        comparison,
+        field: path(text(json, "fieldPath")?)?,
+        value: operand(field(json, "value")?)?,
+    })
 }
 
 fn search_filter(json: &Json) -> Result<SearchFilter, String> {
@@ -81,9 +90,14 @@ fn operator(json: &Json) -> Result<Operator, String> {
         ("filter", filter) => Ok(Operator::Filter(expression(filter, 0)?)),
         ("limit", limit) => {
             let whole = limit.as_u64().or_else(|| {
-                limit.as_f64().filter(|limit| limit.fract() == 0.0 && (0.0..9e15).contains(limit)).map(|limit| limit as u64)
+                limit
+                    .as_f64()
+                    .filter(|limit| limit.fract() == 0.0 && (0.0..9e15).contains(limit))
+                    .map(|limit| limit as u64)
             });
-            whole.map(Operator::Limit).ok_or_else(|| format!("`limit` must be a non-negative integer, got {limit}"))
+            whole
+                .map(Operator::Limit)
+                .ok_or_else(|| format!("`limit` must be a non-negative integer, got {limit}"))
         }
         (other, _) => Err(format!("unknown query operator `{other}`")),
     }
@@ -121,8 +135,9 @@ fn expression(json: &Json, depth: usize) -> Result<Expression, String> {
         "$mod" => BinaryOperator::Mod,
         other => return Err(format!("unknown filter expression `{other}`")),
     };
-    let pair: [Expression; 2] =
-        many()?.try_into().map_err(|operands: Vec<_>| format!("`{name}` takes two operands, got {}", operands.len()))?;
+    let pair: [Expression; 2] = many()?
+        .try_into()
+        .map_err(|operands: Vec<_>| format!("`{name}` takes two operands, got {}", operands.len()))?;
     let [left, right] = pair;
     Ok(Expression::Binary(binary, Box::new((left, right))))
 }
@@ -140,8 +155,9 @@ fn table(text: &str) -> Result<TableName, String> {
 }
 
 fn index_name(text: &str) -> Result<(TableName, IndexName), String> {
-    let (table_name, index) =
-        text.split_once('.').ok_or_else(|| format!("index name `{text}` is not of the form `table.index`"))?;
+    let (table_name, index) = text
+        .split_once('.')
+        .ok_or_else(|| format!("index name `{text}` is not of the form `table.index`"))?;
     Ok((table(table_name)?, index.parse().map_err(|error| format!("invalid index name: {error}"))?))
 }
 

@@ -95,8 +95,8 @@ impl<'a> Bounds<'a> {
         }
         let equal = |field: &FieldPath| self.equalities.iter().any(|(other, _)| *other == field);
         let prefix = fields.iter().take_while(|field| equal(field)).count();
-        let in_order =
-            prefix == self.equalities.len() && self.bounded.is_none_or(|field| fields.get(prefix) == Some(field));
+        let in_order = prefix == self.equalities.len()
+            && self.bounded.is_none_or(|field| fields.get(prefix) == Some(field));
         if in_order {
             return Ok(());
         }
@@ -122,7 +122,8 @@ impl<'a> Bounds<'a> {
     fn interval(&self, fields: &[FieldPath]) -> KeyInterval {
         let mut prefix = Vec::new();
         for field in fields.iter().take(self.equalities.len()) {
-            let value = self.equalities.iter().find(|(other, _)| *other == field).and_then(|(_, value)| *value);
+            let value =
+                self.equalities.iter().find(|(other, _)| *other == field).and_then(|(_, value)| *value);
             key::encode(&mut prefix, value);
         }
         let with = |value: Option<&Value>| {
@@ -221,7 +222,10 @@ mod tests {
             message(&[bound(Gt, "a", 1.0), bound(Eq, "a", 2.0)]),
             "Already defined inequality bound in index range. Can't add \"a\" == 2.0."
         );
-        assert!(message(&[bound(Gt, "a", 1.0), bound(Lt, "b", 2.0)]).contains("on both \"a\" and \"b\". Consider"));
+        assert!(
+            message(&[bound(Gt, "a", 1.0), bound(Lt, "b", 2.0)])
+                .contains("on both \"a\" and \"b\". Consider")
+        );
     }
 
     #[test]

@@ -78,7 +78,10 @@ impl Stream {
     }
 
     /// The next row that passes all filters.
-    pub(crate) fn next(&mut self, transaction: &mut Transaction) -> Result<Option<Arc<Document>>, DatabaseError> {
+    pub(crate) fn next(
+        &mut self,
+        transaction: &mut Transaction,
+    ) -> Result<Option<Arc<Document>>, DatabaseError> {
         loop {
             match self.step(transaction)? {
                 Step::End => return Ok(None),
@@ -129,8 +132,13 @@ impl Stream {
             if self.loaded.is_empty()
                 && let Some(unloaded) = self.unloaded.take()
             {
-                let chunk =
-                    transaction.load(&source.table, &source.index, &unloaded, source.order, self.next_chunk)?;
+                let chunk = transaction.load(
+                    &source.table,
+                    &source.index,
+                    &unloaded,
+                    source.order,
+                    self.next_chunk,
+                )?;
                 self.next_chunk = (self.next_chunk * 2).clamp(FIRST_CHUNK, CHUNK_MAX);
                 self.loaded.extend(chunk.rows);
                 self.unloaded = chunk.rest;

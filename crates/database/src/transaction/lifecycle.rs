@@ -213,9 +213,14 @@ impl Transaction {
         self.replace_fields(INDEX, row, index_row(table, &index))
     }
 
-    fn change_table(&mut self, table: &TableMeta, change: impl FnOnce(&mut TableMeta)) -> Result<(), DatabaseError> {
+    fn change_table(
+        &mut self,
+        table: &TableMeta,
+        change: impl FnOnce(&mut TableMeta),
+    ) -> Result<(), DatabaseError> {
         let mut table = table.clone();
-        let row = table.row.ok_or_else(|| SystemError::Defect(format!("table {} cannot change", table.name)))?;
+        let row =
+            table.row.ok_or_else(|| SystemError::Defect(format!("table {} cannot change", table.name)))?;
         change(&mut table);
         self.replace_fields(TABLES, row, table_row(&table))
     }

@@ -7,11 +7,11 @@ mod frames;
 mod lifecycle;
 mod names;
 mod page;
+pub(crate) mod pending;
 mod rows;
 mod scan;
 mod system;
 mod user;
-pub(crate) mod pending;
 pub(crate) mod view;
 
 use std::collections::{BTreeMap, HashSet};
@@ -183,8 +183,7 @@ impl Transaction {
             return Ok(self.snapshot_ts());
         }
         let enforcer = self.recompile_schemas()?;
-        let mut prepared =
-            Prepared::new(changes, Arc::clone(&self.catalog)).map_err(DatabaseError::from)?;
+        let mut prepared = Prepared::new(changes, Arc::clone(&self.catalog)).map_err(DatabaseError::from)?;
         prepared.backfill = std::mem::take(&mut self.backfill);
         prepared.enforcer = enforcer;
         prepared.views = std::mem::take(&mut self.views);

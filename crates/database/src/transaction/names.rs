@@ -25,7 +25,11 @@ impl Transaction {
     }
 
     /// The table of this number, depending on the answer.
-    pub(crate) fn find_number(&mut self, namespace: Namespace, number: TableNumber) -> Option<Arc<TableMeta>> {
+    pub(crate) fn find_number(
+        &mut self,
+        namespace: Namespace,
+        number: TableNumber,
+    ) -> Option<Arc<TableMeta>> {
         let table = self.catalog.table_by_number(namespace, number).cloned();
         match &table {
             // That the table keeps existing under its name means that it keeps its number.

@@ -108,10 +108,17 @@ impl Transaction {
             None => request.journal.as_ref().and_then(|journal| open(journal).ok()),
         };
         let reading = match source {
-            None => Reading { rows: Vec::new(), positions: Vec::new(), bytes: 0, exhausted: true, cut_short: false },
+            None => Reading {
+                rows: Vec::new(),
+                positions: Vec::new(),
+                bytes: 0,
+                exhausted: true,
+                cut_short: false,
+            },
             Some(mut source) => {
                 source.interval = between(&source.interval, begin.as_ref(), end.as_ref(), source.order);
-                let stream = Stream::new(Some(source), request.query.operators.clone(), reader == Reader::User);
+                let stream =
+                    Stream::new(Some(source), request.query.operators.clone(), reader == Reader::User);
                 self.read_rows(stream, request, end.is_some())?
             }
         };
@@ -145,7 +152,8 @@ impl Transaction {
                 if reading.rows.len() as u64 >= request.page_size {
                     return Ok(reading);
                 }
-                let rows_over = request.rows_read_max.is_some_and(|most| reading.positions.len() as u64 >= most);
+                let rows_over =
+                    request.rows_read_max.is_some_and(|most| reading.positions.len() as u64 >= most);
                 let bytes_over = request.bytes_read_max.is_some_and(|most| reading.bytes >= most);
                 if !reading.positions.is_empty() && (rows_over || bytes_over) {
                     reading.cut_short = true;

@@ -137,15 +137,25 @@ impl Transaction {
     ) -> Result<Arc<TableMeta>, DatabaseError> {
         if !name.is_system() && self.catalog.user_tables() >= self.shared.options.user_tables_max {
             let most = self.shared.options.user_tables_max;
-            return Err(DeveloperError::new("TooManyTables", format!("Too many tables (limit: {most})")).into());
+            return Err(
+                DeveloperError::new("TooManyTables", format!("Too many tables (limit: {most})")).into()
+            );
         }
         // Two transactions that each make a table must not choose the same number.
         self.record(TABLES_BY_ID, &KeyInterval::all(), false);
         let (id, by_id, by_creation_time) = self.shared.new_table_numbers();
         self.numbered = true;
         let state = TableState::Active;
-        let table =
-            TableMeta { id, number, namespace, name: name.clone(), state, by_id, by_creation_time, row: None };
+        let table = TableMeta {
+            id,
+            number,
+            namespace,
+            name: name.clone(),
+            state,
+            by_id,
+            by_creation_time,
+            row: None,
+        };
         self.insert_row(&self.bootstrap_table(TABLES), table_row(&table))?;
         self.views.push(view(&table, true));
         if let Some(definition) = system_tables::definition(name) {

@@ -202,9 +202,7 @@ fn check_usable(index: &IndexMeta, full_name: &str) -> Result<(), DeveloperError
     if index.staged {
         return Err(DeveloperError::new(
             "IndexStagedError",
-            format!(
-                "Index {full_name} is currently staged and not available to query until it is enabled."
-            ),
+            format!("Index {full_name} is currently staged and not available to query until it is enabled."),
         ));
     }
     if index.state != IndexState::Enabled {

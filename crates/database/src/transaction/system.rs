@@ -65,7 +65,8 @@ impl<'a> SystemAccess<'a> {
         values: &[Value],
     ) -> Result<Vec<Arc<Document>>, DatabaseError> {
         let Some(meta) = self.transaction.find_table(self.namespace, table) else { return Ok(Vec::new()) };
-        let missing = || SystemError::Defect(format!("there is no index {table}.{index} of {} fields", values.len()));
+        let missing =
+            || SystemError::Defect(format!("there is no index {table}.{index} of {} fields", values.len()));
         let name = index.parse().map_err(|_| missing())?;
         let found = self.transaction.find_index(&meta, &name).ok_or_else(missing)?;
         if values.len() > found.fields.len() {
@@ -145,7 +146,12 @@ impl<'a> SystemAccess<'a> {
     ///
     /// # Errors
     /// [`SystemError::Defect`] if there is no such document, or a storage failure.
-    pub fn replace(&mut self, table: &TableName, id: DocumentId, fields: Object) -> Result<(), DatabaseError> {
+    pub fn replace(
+        &mut self,
+        table: &TableName,
+        id: DocumentId,
+        fields: Object,
+    ) -> Result<(), DatabaseError> {
         let patch = |old: &Object| {
             let mut new = fields;
             for field in ["_id", "_creationTime"] {

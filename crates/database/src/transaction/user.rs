@@ -95,8 +95,10 @@ impl<'a> UserAccess<'a> {
             Some(table) => table.number,
             None => self.transaction.catalog.free_number(self.namespace, &name),
         };
-        let internal =
-            freshet_values::InternalId::generate(self.transaction.shared.randomness.bytes(), self.transaction.shared.day());
+        let internal = freshet_values::InternalId::generate(
+            self.transaction.shared.randomness.bytes(),
+            self.transaction.shared.day(),
+        );
         let id = DocumentId::new(number, internal);
         if let Some(supplied) = fields.get("_id") {
             return Err(wrong_id(id, supplied).into());
@@ -218,9 +220,9 @@ impl<'a> UserAccess<'a> {
 
     /// The table of an id, unless app code must not know of it.
     fn visible_table(&mut self, id: DocumentId) -> Option<Arc<TableMeta>> {
-        self.transaction.find_number(self.namespace, id.table).filter(|table| {
-            !table.name.is_system() || virtual_tables::by_private_name(&table.name).is_some()
-        })
+        self.transaction
+            .find_number(self.namespace, id.table)
+            .filter(|table| !table.name.is_system() || virtual_tables::by_private_name(&table.name).is_some())
     }
 
     fn check_expected_table(
@@ -271,7 +273,9 @@ impl<'a> UserAccess<'a> {
     ) -> Result<Arc<Document>, DatabaseError> {
         let before = old.object()?;
         match new.get("_id") {
-            Some(supplied) if before.get("_id") != Some(supplied) => return Err(wrong_id(id, supplied).into()),
+            Some(supplied) if before.get("_id") != Some(supplied) => {
+                return Err(wrong_id(id, supplied).into());
+            }
             _ => {}
         }
         match (new.get("_creationTime"), before.get("_creationTime")) {
@@ -386,7 +390,10 @@ fn check_document(document: &Document) -> Result<(), DatabaseError> {
     };
     if document.size() > DOCUMENT_SIZE_MAX {
         let size = byte_size_text(usize::try_from(document.size()).unwrap_or(usize::MAX));
-        return Err(invalid("ValueTooLargeError", format!("Value is too large ({size} > maximum size 1 MiB)")));
+        return Err(invalid(
+            "ValueTooLargeError",
+            format!("Value is too large ({size} > maximum size 1 MiB)"),
+        ));
     }
     let nesting = object_nesting(document.object()?);
     if nesting > DOCUMENT_NESTING_MAX {

@@ -78,9 +78,10 @@ impl View {
                 (covered, Some(rest))
             }
         };
-        let base = stored.rows.into_iter().map(|row| {
-            (row.key, Arc::new(Document::from_stored(table.number, row.document)))
-        });
+        let base = stored
+            .rows
+            .into_iter()
+            .map(|row| (row.key, Arc::new(Document::from_stored(table.number, row.document))));
         let over = self.overlay.range(index.id, &covered);
         let rows = match order {
             Order::Asc => merge(base.peekable(), over.peekable(), order),
@@ -157,9 +158,8 @@ fn merge<'a>(
 /// Keys of ids ascend as the ids' bytes do, so both ends are found by bisection: exact for any interval, whatever odd
 /// strings a query compares ids with. Most reads by id are not scans and never come here.
 fn id_bounds(table: TableNumber, interval: &KeyInterval) -> Option<(InternalId, InternalId)> {
-    let key = |number: u128| {
-        by_id_key(freshet_values::DocumentId::new(table, InternalId(number.to_be_bytes())))
-    };
+    let key =
+        |number: u128| by_id_key(freshet_values::DocumentId::new(table, InternalId(number.to_be_bytes())));
     // The first number whose key is at least the bound; `None` if there is none.
     let first_from = |bound: &[u8]| -> Option<u128> {
         if key(0).as_slice() >= bound {

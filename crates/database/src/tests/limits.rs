@@ -1,0 +1,149 @@
+//! Limits of one transaction, their texts, and what nested calls share of them.
+
+use super::*;
+use crate::{Budget, TransactionLimits};
+
+const HELP: &str = "Consider using smaller limits in your queries, paginating your queries, or using indexed queries \
+                    with a selective index range expressions.";
+
+fn limited(limits: TransactionLimits) -> Fixture {
+    fixture_on(Arc::new(MemoryStore::new()), DatabaseOptions { limits, ..DatabaseOptions::default() })
+}
+
+fn fill(fixture: &Fixture, rows: usize) -> Vec<String> {
+    (0..rows).map(|_| fixture.insert("t", object([]))).collect()
+}
+
+#[test]
+fn reading_too_much_fails_with_the_documented_texts() {
+    let fixture = limited(TransactionLimits { documents_read: 3, ..Default::default() });
+    fill(&fixture, 4);
+    let mut transaction = fixture.database.begin().unwrap();
+    let all = scan("t", "asc", serde_json::json!([]));
+    let rejected = scan("t", "asc", serde_json::json!([{"filter": {"$literal": false}}]));
+    for query in [&all, &rejected] {
+        let mut transaction = fixture.database.begin().unwrap();
+        assert_eq!(
+            message(transaction.user(Namespace::ROOT).collect(query)),
+            format!("Too many documents read in a single function execution (limit: 3). {HELP}")
+        );
+    }
+    assert_eq!(collect(&mut transaction, &scan("t", "asc", serde_json::json!([{"limit": 3}]))).len(), 3);
+
+    let fixture = limited(TransactionLimits { bytes_read: 100, ..Default::default() });
+    fill(&fixture, 2);
+    assert_eq!(
+        message(fixture.database.begin().unwrap().user(Namespace::ROOT).collect(&all)),
+        format!("Too many bytes read in a single function execution (limit: 100 bytes). {HELP}")
+    );
+
+    let fixture = limited(TransactionLimits { intervals_read: 2, ..Default::default() });
+    let ids = fill(&fixture, 3);
+    let mut transaction = fixture.database.begin().unwrap();
+    let mut user = transaction.user(Namespace::ROOT);
+    for id in [&ids[0], &ids[1], &ids[1], &ids[0]] {
+        user.get(id, None, false).unwrap();
+    }
+    assert_eq!(
+        message(user.get(&ids[2], None, false)),
+        format!("Too many reads in a single function execution (limit: 2). {HELP}")
+    );
+}
+
+#[test]
+fn a_write_over_the_limit_is_not_applied_and_the_rest_commits() {
+    let fixture = limited(TransactionLimits { documents_written: 2, ..Default::default() });
+    fixture.run(|transaction| {
+        insert(transaction, "t", object([]));
+        insert(transaction, "t", object([]));
+        for _ in 0..2 {
+            assert_eq!(
+                message(transaction.user(Namespace::ROOT).insert("t", object([]))),
+                "Too many writes in a single function execution (limit: 2)"
+            );
+        }
+    });
+    assert_eq!(fixture.database.begin().unwrap().user(Namespace::ROOT).count("t").unwrap(), 2);
+
+    let fixture = limited(TransactionLimits { bytes_written: 1 << 20, ..Default::default() });
+    let large = || object([("s", Value::from("x".repeat(600_000)))]);
+    fixture.run(|transaction| {
+        insert(transaction, "t", large());
+        assert_eq!(
+            message(transaction.user(Namespace::ROOT).insert("t", large())),
+            "Too many bytes written in a single function execution (limit: 1 MiB)"
+        );
+    });
+}
+
+#[test]
+fn rolling_back_gives_writes_back_but_not_reads() {
+    let fixture =
+        limited(TransactionLimits { documents_written: 3, documents_read: 3, ..Default::default() });
+    let id = fixture.insert("t", object([]));
+    let mut transaction = fixture.database.begin().unwrap();
+    transaction.begin_sub(None);
+    insert(&mut transaction, "t", object([]));
+    insert(&mut transaction, "t", object([]));
+    transaction.user(Namespace::ROOT).get(&id, None, false).unwrap();
+    transaction.charge_schedule(10).unwrap();
+    transaction.rollback_sub().unwrap();
+    let usage = transaction.usage();
+    assert_eq!((usage.documents_written, usage.documents_read, usage.functions_scheduled), (0, 1, 1));
+    for _ in 0..3 {
+        insert(&mut transaction, "t", object([]));
+    }
+}
+
+#[test]
+fn a_budget_caps_the_nested_call_beyond_what_was_used_before() {
+    let fixture = limited(TransactionLimits { documents_written: 5, ..Default::default() });
+    let mut transaction = fixture.database.begin().unwrap();
+    insert(&mut transaction, "t", object([]));
+    transaction.begin_sub(Some(&Budget { documents_written: Some(2), ..Budget::default() }));
+    insert(&mut transaction, "t", object([]));
+    insert(&mut transaction, "t", object([]));
+    assert_eq!(
+        message(transaction.user(Namespace::ROOT).insert("t", object([]))),
+        "Too many writes in a single function execution (limit: 3)"
+    );
+    transaction.commit_sub().unwrap();
+    insert(&mut transaction, "t", object([]));
+    assert!(transaction.user(Namespace::ROOT).insert("t", object([])).is_err());
+}
+
+#[test]
+fn the_number_of_tables_is_bounded() {
+    let options = DatabaseOptions { user_tables_max: 2, ..DatabaseOptions::default() };
+    let fixture = fixture_on(Arc::new(MemoryStore::new()), options);
+    fixture.insert("a", object([]));
+    fixture.insert("b", object([]));
+    let mut transaction = fixture.database.begin().unwrap();
+    assert!(
+        message(transaction.user(Namespace::ROOT).insert("c", object([]))).starts_with("Too many tables")
+    );
+}
+
+#[test]
+fn a_stale_nested_query_sees_no_pending_writes_and_records_nothing() {
+    let fixture = fixture();
+    fixture.insert("t", object([]));
+    let mut transaction = fixture.database.begin().unwrap();
+    insert(&mut transaction, "t", object([]));
+    let before = transaction.read_set().clone();
+    transaction.begin_stale_sub(None);
+    assert_eq!(collect(&mut transaction, &scan("t", "asc", serde_json::json!([]))).len(), 1);
+    assert_eq!(transaction.user(Namespace::ROOT).count("t").unwrap(), 1);
+    transaction.commit_sub().unwrap();
+    assert_eq!(*transaction.read_set(), before);
+    assert_eq!(collect(&mut transaction, &scan("t", "asc", serde_json::json!([]))).len(), 2);
+    // Streams of nested calls are numbered anew, and the caller's go on.
+    let all = scan("t", "asc", serde_json::json!([]));
+    let outer = transaction.user(Namespace::ROOT).open_query(&all).unwrap();
+    transaction.begin_sub(None);
+    assert_eq!(transaction.user(Namespace::ROOT).open_query(&all).unwrap(), crate::StreamId(0));
+    transaction.commit_sub().unwrap();
+    assert!(transaction.next(outer).unwrap().is_some());
+    assert!(transaction.close(outer) && !transaction.close(outer));
+    assert_eq!(message(transaction.next(outer)), "in-progress query not found");
+}
