@@ -26,6 +26,7 @@ use super::compute::{self, Computation};
 use super::identity::{self, SocketIdentity};
 use super::interest::Interest;
 use super::outbox::{Outbox, Written, outbox};
+use super::own_mutation::OwnMutation;
 use super::requests::{self, SharedMetadata};
 use super::upgrade::Socket;
 use crate::state::State;
@@ -65,6 +66,7 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
         outbox,
         started,
         waker: waker(&invalidated),
+        own_mutation: OwnMutation::default(),
         mutation_done,
         done: done_sender,
         authentication: None,
@@ -87,16 +89,7 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
             Some(Written::Frame { ends_transition }) = written.recv() => connection.written(ends_transition),
             () = tokio::time::sleep_until(tick_at) => connection.tick(),
             _ = ping.tick() => connection.outbox.ping(),
-            Some(news) = done.recv() => {
-                if matches!(news, Done::Computed(..)) {
-                    // A mutation that became durable at the same moment is about to report: let it.
-                    tokio::task::yield_now().await;
-                    while let Ok((request_id, outcome)) = mutations.try_recv() {
-                        connection.mutation_finished(request_id, &outcome);
-                    }
-                }
-                connection.done(news);
-            }
+            Some(news) = done.recv() => connection.done(news),
             () = invalidated.notified() => connection.invalidated(),
             frame = frames.next(), if reads => match frame {
                 Some(Ok(frame)) => {
@@ -150,6 +143,7 @@ struct Connection {
     started: Instant,
     /// Handed to every subscription; wakes this connection's task.
     waker: Waker,
+    own_mutation: OwnMutation,
     mutation_done: mpsc::UnboundedSender<(RequestNumber, MutationOutcome)>,
     done: mpsc::UnboundedSender<Done>,
     /// At most one of each; dropped, and thereby stopped, with the connection.
@@ -244,11 +238,14 @@ impl Connection {
                 Effect::RunMutation(job) => {
                     let (state, metadata) = (Arc::clone(&self.state), Arc::clone(&self.metadata));
                     let (done, request_id) = (self.mutation_done.clone(), job.request_id);
+                    let own_mutation = self.own_mutation.clone();
+                    own_mutation.started();
                     self.state.tasks.spawn(async move {
                         let outcome = guarded(requests::mutation(&state, &metadata, job))
                             .await
                             .unwrap_or(MutationOutcome::Abandoned(CloseReason::InternalServerError));
                         drop(done.send((request_id, outcome)));
+                        own_mutation.answered();
                     });
                 }
                 Effect::RunAction(job) => {
@@ -269,10 +266,12 @@ impl Connection {
                         waker: Arc::clone(&self.waker),
                     };
                     let (done, id) = (self.done.clone(), job.id);
+                    let own_mutation = self.own_mutation.clone();
                     self.computation = Some(AbortOnDropHandle::new(tokio::spawn(async move {
                         let result = guarded(compute::transition(computation, job))
                             .await
                             .unwrap_or(Err(ComputeFailure::Close(CloseReason::InternalServerError)));
+                        own_mutation.let_pass().await;
                         drop(done.send(Done::Computed(id, result)));
                     })));
                 }

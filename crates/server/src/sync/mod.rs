@@ -8,6 +8,7 @@ mod connection;
 mod identity;
 mod interest;
 mod outbox;
+mod own_mutation;
 mod query_cache;
 mod requests;
 mod upgrade;

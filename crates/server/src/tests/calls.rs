@@ -25,13 +25,13 @@ async fn all_spellings_of_path_and_arguments_mean_the_same() {
     for path in ["m:echo", "m.js:echo"] {
         for args in [json!({"x": 1}), json!([{"x": 1}])] {
             let answer = server.post("/api/query", &call(path, &args, "json")).await;
-            assert_eq!(answer.json()["value"], json!({"x": 1.0}), "{path} {args}");
+            assert_eq!(answer.json()["value"], json!({"x": 1}), "{path} {args}");
         }
     }
     let get = server.get("/api/query?path=m:echo&args=%7B%22x%22%3A1%7D&format=json").await;
-    assert_eq!(get.json()["value"], json!({"x": 1.0}));
+    assert_eq!(get.json()["value"], json!({"x": 1}));
     let run = server.post("/api/run/m/echo", r#"{"args":{"x":1}}"#).await;
-    assert_eq!(run.json()["value"], json!({"x": 1.0}));
+    assert_eq!(run.json()["value"], json!({"x": 1}));
     assert_eq!(server.post("/api/run/m/echo", "{}").await.json()["value"], json!({}));
 }
 
@@ -39,7 +39,9 @@ async fn all_spellings_of_path_and_arguments_mean_the_same() {
 async fn each_format_writes_values_in_its_way() {
     let server = Fixture::new().await;
     let args = json!({"n": {"$integer": "BwAAAAAAAAA="}, "b": {"$bytes": "AQI="}});
-    let value = async |format| server.post("/api/query", &call("m:echo", &args, format)).await.json()["value"].clone();
+    let value = async |format| {
+        server.post("/api/query", &call("m:echo", &args, format)).await.json()["value"].clone()
+    };
     for encoded in ["convex_encoded_json", "convex_json"] {
         assert_eq!(value(encoded).await, args);
     }
@@ -60,14 +62,19 @@ async fn a_function_that_throws_is_a_200() {
     let body = answer.json();
     assert_eq!(body["status"], "error");
     let message = body["errorMessage"].as_str().unwrap();
-    assert!(message.starts_with("[Request ID: 0123456789abcdef] Server Error\nUncaught Error: nope"), "{message}");
+    assert!(
+        message.starts_with("[Request ID: 0123456789abcdef] Server Error\nUncaught Error: nope"),
+        "{message}"
+    );
     assert!(body.get("errorData").is_none(), "{body}");
 }
 
 #[tokio::test]
 async fn error_data_is_written_in_the_requested_format() {
     let server = Fixture::new().await;
-    let data = async |format| server.post("/api/query", &call("m:coded", &json!({}), format)).await.json()["errorData"].clone();
+    let data = async |format| {
+        server.post("/api/query", &call("m:coded", &json!({}), format)).await.json()["errorData"].clone()
+    };
     assert_eq!(data("json").await, json!({"code": "7"}));
     assert_eq!(data("convex_encoded_json").await, json!({"code": {"$integer": "BwAAAAAAAAA="}}));
 }
@@ -132,8 +139,11 @@ async fn a_timestamp_pins_what_later_queries_see() {
     let ts = server.request(Method::POST, "/api/query_ts").send().await.json()["ts"].clone();
     server.post("/api/mutation", &call("m:send", &json!({"body": "late"}), "json")).await;
     let at = json!({"path": "m:count", "args": {}, "ts": ts}).to_string();
-    assert_eq!(server.post("/api/query_at_ts", &at).await.json()["value"], json!(0.0));
-    assert_eq!(server.post("/api/query", &call("m:count", &json!({}), "json")).await.json()["value"], json!(1.0));
+    assert_eq!(server.post("/api/query_at_ts", &at).await.json()["value"], json!(0));
+    assert_eq!(
+        server.post("/api/query", &call("m:count", &json!({}), "json")).await.json()["value"],
+        json!(1)
+    );
     let bad = server.post("/api/query_at_ts", r#"{"path":"m:count","args":{},"ts":"x"}"#).await;
     assert_eq!(bad.code(), "BadJsonBody");
 }
@@ -146,14 +156,15 @@ async fn a_batch_answers_in_order() {
     ]});
     let answer = server.post("/api/query_batch", &queries.to_string()).await.json();
     let results = answer["results"].as_array().unwrap();
-    assert_eq!(results[0]["value"]["i"], json!(0.0));
+    assert_eq!(results[0]["value"]["i"], json!(0));
     assert_eq!(results[1]["status"], "error");
-    assert_eq!(results[2]["value"]["i"], json!(2.0));
+    assert_eq!(results[2]["value"]["i"], json!(2));
 }
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_408() {
-    let server = Fixture::with(|config| config.limits.request_time_max = std::time::Duration::from_millis(100)).await;
+    let server =
+        Fixture::with(|config| config.limits.request_time_max = std::time::Duration::from_millis(100)).await;
     let answer = server.post("/api/action", &call("a:slow", &json!({}), "json")).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"));
 }

@@ -58,7 +58,13 @@ async fn bodies_go_in_and_out() {
 async fn headers_arrive_as_they_were_sent() {
     let server = Fixture::new().await;
     let request = server.request(Method::GET, "/http/a").header("x-forwarded-proto", "https");
-    let seen = request.header("authorization", "Basic dTpw").header("x-d", "1").header("x-d", "2").send().await.json();
+    let seen = request
+        .header("authorization", "Basic dTpw")
+        .header("x-d", "1")
+        .header("x-d", "2")
+        .send()
+        .await
+        .json();
     assert_eq!(seen["url"], "https://test.example/a");
     let headers = seen["headers"].as_array().unwrap();
     for expected in [json!(["authorization", "Basic dTpw"]), json!(["x-d", "1"]), json!(["x-d", "2"])] {
@@ -72,7 +78,10 @@ async fn a_failure_before_the_head_is_a_json_500() {
     let answer = server.request(Method::GET, "/http/throw").send().await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     let code = answer.code();
-    assert!(code.starts_with("[Request ID: ") && code.contains("Server Error: Uncaught Error: msg"), "{code}");
+    assert!(
+        code.starts_with("[Request ID: ") && code.contains("Server Error: Uncaught Error: msg"),
+        "{code}"
+    );
 }
 
 /// Sends a request by hand and reads until `enough`.
@@ -80,7 +89,8 @@ async fn read_until(stream: &mut TcpStream, enough: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 1024];
     while !text.contains(enough) {
-        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await.unwrap().unwrap();
+        let read =
+            tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await.unwrap().unwrap();
         assert!(read > 0, "ended early: {text}");
         text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
     }

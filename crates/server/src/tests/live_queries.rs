@@ -32,7 +32,7 @@ async fn the_writer_sees_its_answer_and_then_a_transition_that_includes_it() {
         let answer = socket.frame_of("MutationResponse").await;
         assert_eq!((&answer["requestId"], &answer["success"]), (&json!(number), &json!(true)));
         let transition = socket.frame_of("Transition").await;
-        assert_eq!(transition["modifications"][0]["value"], json!(f64::from(number) + 1.0));
+        assert_eq!(transition["modifications"][0]["value"], json!(number + 1));
     }
 }
 
@@ -45,9 +45,7 @@ async fn a_mutation_without_subscriptions_is_still_followed_by_a_transition() {
     assert_eq!(answer["type"], "MutationResponse");
     let transition = socket.frame().await;
     assert_eq!(transition["type"], "Transition");
-    let ts = |text: &serde_json::Value| {
-        freshet_values::Timestamp::from_wire(text.as_str().unwrap()).unwrap()
-    };
+    let ts = |text: &serde_json::Value| freshet_values::Timestamp::from_wire(text.as_str().unwrap()).unwrap();
     assert!(ts(&transition["endVersion"]["ts"]) >= ts(&answer["ts"]));
 }
 
