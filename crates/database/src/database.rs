@@ -229,14 +229,12 @@ impl Database {
             let table = transaction.create_table_if_missing(Namespace::ROOT, &name)?;
             for (index, spec) in definition.index_specs() {
                 let found = transaction.catalog().index_by_name(table.id, &index).cloned();
-                match found {
-                    None => {
-                        added.push(transaction.create_index(Namespace::ROOT, &name, &index, spec, false)?)
-                    }
+                let unfinished = match found {
+                    None => Some(transaction.create_index(Namespace::ROOT, &name, &index, spec, false)?),
                     // Left behind by a start that was cut short.
-                    Some(found) if found.state != IndexState::Enabled => added.push(found.id),
-                    Some(_) => {}
-                }
+                    Some(found) => (found.state != IndexState::Enabled).then_some(found.id),
+                };
+                added.extend(unfinished);
             }
         }
         transaction.commit()?;

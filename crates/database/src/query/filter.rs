@@ -16,7 +16,7 @@ impl Expression {
     /// # Errors
     /// `EvalError` when operands have the wrong types.
     pub(crate) fn accepts(&self, row: &Object) -> Result<bool, DeveloperError> {
-        truth(self.evaluate(row)?)
+        truth(self.evaluate(row)?.as_deref())
     }
 
     fn evaluate<'a>(&'a self, row: &'a Object) -> Result<Operand<'a>, DeveloperError> {
@@ -25,7 +25,9 @@ impl Expression {
             Expression::Field(path) => Ok(path.get(row).map(Cow::Borrowed)),
             Expression::Literal(value) => Ok(value.as_ref().map(Cow::Borrowed)),
             Expression::Not(operand) => boolean(!operand.accepts(row)?),
-            Expression::Neg(operand) => negate(operand.evaluate(row)?).map(Some),
+            Expression::Neg(operand) => {
+                negate(operand.evaluate(row)?.as_deref()).map(|value| Some(Cow::Owned(value)))
+            }
             Expression::And(operands) => {
                 for operand in operands {
                     if !operand.accepts(row)? {
@@ -53,18 +55,19 @@ impl Expression {
                     BinaryOperator::Lte => boolean(order != Ordering::Greater),
                     BinaryOperator::Gt => boolean(order == Ordering::Greater),
                     BinaryOperator::Gte => boolean(order != Ordering::Less),
-                    _ => arithmetic(*operator, left, right).map(Some),
+                    _ => arithmetic(*operator, left.as_deref(), right.as_deref())
+                        .map(|value| Some(Cow::Owned(value))),
                 }
             }
         }
     }
 }
 
-fn arithmetic<'a>(
+fn arithmetic(
     operator: BinaryOperator,
-    left: Operand<'a>,
-    right: Operand<'a>,
-) -> Result<Cow<'a, Value>, DeveloperError> {
+    left: Option<&Value>,
+    right: Option<&Value>,
+) -> Result<Value, DeveloperError> {
     let verb = match operator {
         BinaryOperator::Add => "add",
         BinaryOperator::Sub => "subtract",
@@ -72,7 +75,7 @@ fn arithmetic<'a>(
         BinaryOperator::Div => "divide",
         _ => "mod",
     };
-    if let (Some(a), Some(b)) = (int64(left.as_deref()), int64(right.as_deref())) {
+    if let (Some(a), Some(b)) = (int64(left), int64(right)) {
         let result = match operator {
             BinaryOperator::Add => a.checked_add(b),
             BinaryOperator::Sub => a.checked_sub(b),
@@ -83,11 +86,11 @@ fn arithmetic<'a>(
             BinaryOperator::Div => a.checked_div(b),
             _ => a.checked_rem(b),
         };
-        return result.map(|result| Cow::Owned(Value::Int64(result))).ok_or_else(|| {
+        return result.map(Value::Int64).ok_or_else(|| {
             eval_error(format!("Cannot {verb} {a} and {b}: the result is out of range for Int64"))
         });
     }
-    if let (Some(Value::Float64(a)), Some(Value::Float64(b))) = (left.as_deref(), right.as_deref()) {
+    if let (Some(Value::Float64(a)), Some(Value::Float64(b))) = (left, right) {
         let result = match operator {
             BinaryOperator::Add => a + b,
             BinaryOperator::Sub => a - b,
@@ -95,31 +98,31 @@ fn arithmetic<'a>(
             BinaryOperator::Div => a / b,
             _ => a % b,
         };
-        return Ok(Cow::Owned(Value::Float64(result)));
+        return Ok(Value::Float64(result));
     }
     Err(eval_error(format!(
         "Cannot {verb} {} (type {}) and {} (type {})",
-        display(left.as_deref()),
-        type_name(left.as_deref()),
-        display(right.as_deref()),
-        type_name(right.as_deref())
+        display(left),
+        type_name(left),
+        display(right),
+        type_name(right)
     )))
 }
 
-fn negate(operand: Operand<'_>) -> Result<Cow<'_, Value>, DeveloperError> {
-    if let Some(number) = int64(operand.as_deref()) {
-        return number.checked_neg().map(|number| Cow::Owned(Value::Int64(number))).ok_or_else(|| {
+fn negate(operand: Option<&Value>) -> Result<Value, DeveloperError> {
+    if let Some(number) = int64(operand) {
+        return number.checked_neg().map(Value::Int64).ok_or_else(|| {
             eval_error(format!("Cannot negate {number}: the result is out of range for Int64"))
         });
     }
-    match operand.as_deref() {
-        Some(Value::Float64(number)) => Ok(Cow::Owned(Value::Float64(-number))),
+    match operand {
+        Some(Value::Float64(number)) => Ok(Value::Float64(-number)),
         other => Err(eval_error(format!("Cannot negate {} (type {})", display(other), type_name(other)))),
     }
 }
 
-fn truth(operand: Operand<'_>) -> Result<bool, DeveloperError> {
-    match operand.as_deref() {
+fn truth(operand: Option<&Value>) -> Result<bool, DeveloperError> {
+    match operand {
         Some(Value::Boolean(truth)) => Ok(*truth),
         other => Err(eval_error(format!(
             "Cannot use value {} (type {}) as a Boolean",
@@ -150,6 +153,7 @@ fn eval_error(message: String) -> DeveloperError {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // `json!` reads better without a reference to each.
 mod tests {
     use super::super::Query;
     use super::super::{Operator, QuerySource};

@@ -147,3 +147,13 @@ fn a_stale_nested_query_sees_no_pending_writes_and_records_nothing() {
     assert!(transaction.close(outer) && !transaction.close(outer));
     assert_eq!(message(transaction.next(outer)), "in-progress query not found");
 }
+
+#[test]
+fn transactions_can_move_between_threads() {
+    fn movable<T: Send>() {}
+    fn shareable<T: Send + Sync>() {}
+    movable::<Transaction>();
+    shareable::<Database>();
+    shareable::<crate::Subscription>();
+    shareable::<Document>();
+}

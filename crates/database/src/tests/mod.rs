@@ -1,5 +1,7 @@
 //! Behaviour of the whole crate over the in-memory store and SQLite. One concern per file.
 
+#![allow(clippy::needless_pass_by_value)] // `json!` reads better without a reference to each.
+
 mod durability;
 mod errors;
 mod indexes;

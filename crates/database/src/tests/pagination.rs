@@ -71,7 +71,7 @@ fn a_journal_or_end_cursor_keeps_the_boundaries_of_a_page() {
     assert_eq!(again.continue_cursor, first.continue_cursor);
     // An explicit end wins, and a journal of another query is passed over.
     let second = page(&fixture, &request(all("desc"), Some(&first.continue_cursor), 2));
-    let both = PageRequest { end_cursor: Some(second.continue_cursor.clone()), ..live.clone() };
+    let both = PageRequest { end_cursor: Some(second.continue_cursor), ..live.clone() };
     assert_eq!(numbers(&page(&fixture, &both)), [6, 5, 4, 3, 2, 1]);
     let foreign = PageRequest { query: all("asc"), ..live };
     assert_eq!(numbers(&page(&fixture, &foreign)), [0, 1, 2]);

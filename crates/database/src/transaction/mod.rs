@@ -153,7 +153,7 @@ impl Transaction {
     /// Whether there is anything to commit.
     #[must_use]
     pub fn has_writes(&self) -> bool {
-        !self.backfill.is_empty() || !self.pending.changes().is_empty()
+        !self.backfill.is_empty() || self.pending.has_changes()
     }
 
     /// Access on behalf of app code, with its limits and error texts.

@@ -10,12 +10,15 @@ use imbl::{HashMap, OrdMap};
 use crate::commit::changes::DocumentChange;
 use crate::document::Document;
 
+/// A version of a document or the target of an index entry; `None` is absence.
+type Version = Option<Arc<Document>>;
+
 #[derive(Clone, Default)]
 pub(crate) struct Pending {
     /// Versions in the snapshot and now.
-    documents: OrdMap<(TableId, InternalId), (Option<Arc<Document>>, Option<Arc<Document>>)>,
+    documents: OrdMap<(TableId, InternalId), (Version, Version)>,
     /// Index entries now; no document means that the snapshot's entry is gone.
-    entries: HashMap<IndexId, OrdMap<Arc<[u8]>, Option<Arc<Document>>>>,
+    entries: HashMap<IndexId, OrdMap<Arc<[u8]>, Version>>,
     counts: HashMap<TableId, i64>,
 }
 
@@ -84,6 +87,11 @@ impl Pending {
             .range((table, InternalId([0; 16]))..=(table, InternalId([u8::MAX; 16])))
             .next()
             .is_some()
+    }
+
+    /// Whether there is anything to commit.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.documents.values().any(|(old, new)| old.is_some() || new.is_some())
     }
 
     /// What there is to commit: documents that came and went within the transaction leave no trace.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use freshet_values::limits::OBJECT_FIELDS_MAX;
 use freshet_values::value::object_nesting;
-use freshet_values::{DocumentId, KeyInterval, Object, TableName, Value, byte_size_text};
+use freshet_values::{DecodeError, DocumentId, KeyInterval, Object, TableName, Value, byte_size_text};
 
 use super::scan::Reader;
 use super::{Page, PageRequest, StreamId, Transaction};
@@ -394,6 +395,10 @@ fn check_document(document: &Document) -> Result<(), DatabaseError> {
             "ValueTooLargeError",
             format!("Value is too large ({size} > maximum size 1 MiB)"),
         ));
+    }
+    let fields = document.object()?.keys().filter(|field| !field.starts_with('_')).count();
+    if fields > OBJECT_FIELDS_MAX {
+        return Err(invalid("TooManyFieldsError", DecodeError::TooManyFields(fields).to_string()));
     }
     let nesting = object_nesting(document.object()?);
     if nesting > DOCUMENT_NESTING_MAX {
