@@ -115,7 +115,7 @@ impl Computation {
                     read_set: Arc::clone(&read_set),
                     ts,
                     // Nobody has to be woken: the entry is looked at when it is asked for.
-                    interest: self.interest(Arc::clone(&read_set), ts, Arc::new(|| {})),
+                    interest: self.interest(Arc::clone(&read_set), ts, &(Arc::new(|| {}) as Waker)),
                     observed_identity,
                     observed_time,
                 };
@@ -169,12 +169,12 @@ impl Computation {
         read_set: Arc<ReadSet>,
         ts: Timestamp,
     ) -> QueryOutcome<Interest> {
-        let subscription = self.interest(read_set, ts, Arc::clone(&self.waker));
+        let subscription = self.interest(read_set, ts, &self.waker);
         QueryOutcome::Answered { answer, subscription }
     }
 
-    fn interest(&self, read_set: Arc<ReadSet>, ts: Timestamp, waker: Waker) -> Interest {
-        let subscription = self.state.services.database.subscribe(read_set, ts, Arc::clone(&waker));
+    fn interest(&self, read_set: Arc<ReadSet>, ts: Timestamp, waker: &Waker) -> Interest {
+        let subscription = self.state.services.database.subscribe(read_set, ts, Arc::clone(waker));
         if !subscription.is_valid() {
             // Something was written since `ts`. Of that the database wakes nobody.
             waker();

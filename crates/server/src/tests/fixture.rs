@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use axum::http::Method;
 use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
@@ -98,7 +97,6 @@ impl Fixture {
         let deployment = Deployment::new(DeploymentConfig {
             database: database.clone(),
             host,
-            logs: logs.clone(),
             cloud_url: config.api_origin.clone(),
             site_url: config.site_origin.clone(),
         });
@@ -192,14 +190,5 @@ impl Drop for Fixture {
         for lane in self.lanes.drain(..) {
             lane.join().unwrap();
         }
-    }
-}
-
-/// Waits until something holds.
-pub(super) async fn eventually(mut holds: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(std::time::Instant::now() < deadline, "waited too long");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
