@@ -136,7 +136,6 @@ impl Engine {
         let deployment = Deployment::new(DeploymentConfig {
             database: database.clone(),
             host: actions.clone(),
-            logs: logs.clone(),
             cloud_url: config.api_origin.clone(),
             site_url: config.site_origin.clone(),
         });

@@ -126,25 +126,6 @@ impl LogStream {
         LogPage { entries, new_cursor: ring.last_cursor.max(cursor) }
     }
 
-    /// Adds a line of the server itself, shown as if the module had printed it.
-    pub fn server_warning(&self, module: &str, code: &str, text: String) {
-        let now = since_epoch(SystemTime::now());
-        let line = LogLine::warning(code, text, now.as_millis() as u64);
-        let request_id = crate::request_id::RequestId::random();
-        self.push(
-            request_id.to_string(),
-            Record::Progress(ProgressRecord {
-                kind: crate::code::FunctionKind::Action,
-                component: freshet_values::ComponentPath::root(),
-                identifier: module.to_owned(),
-                log_lines: vec![line],
-                timestamp_s: now.as_secs_f64(),
-                request_id,
-                execution_id: uuid::Uuid::new_v4().to_string(),
-            }),
-        );
-    }
-
     fn push(&self, request_id: String, record: Record) {
         let mut ring = self.ring.lock();
         let entry = Entry { cursor: ring.next_cursor(), text_bytes: record.text_bytes(), request_id, record };
@@ -276,7 +257,7 @@ mod tests {
                 timestamp: 1_700_000_000_120,
                 system_metadata: None,
             }],
-            finished_at_s: 1_700_000_000.1235,
+            finished_at_s: 1_700_000_000.123_5,
             started_at_s: 1_700_000_000.1,
             execution_time_s: 0.012,
             user_execution_time_s: 0.01,
@@ -360,7 +341,7 @@ mod tests {
                 "kind": "Completion", "udfType": "Mutation", "componentPath": null, "identifier": "messages:send",
                 "logLines": [{"messages": ["'hi'"], "isTruncated": false, "timestamp": 1_700_000_000_120_u64,
                               "level": "LOG", "systemMetadata": null}],
-                "timestamp": 1_700_000_000.1235, "cachedResult": false, "caller": "SyncWorker",
+                "timestamp": 1_700_000_000.123_5, "cachedResult": false, "caller": "SyncWorker",
                 "parentExecutionId": null, "executionTime": 0.012, "userExecutionTime": 0.01, "success": null,
                 "error": null, "requestId": RequestId::of_session_request("s", 1).to_string(), "executionId": "e",
                 "usageStats": {}, "returnBytes": 12, "occInfo": null, "willRetry": false,

@@ -1,5 +1,7 @@
-//! Cron jobs: what `crons.js` declares, and when jobs are due.
+//! Cron jobs: what `crons.js` declares, when jobs are due, and running them.
 
 pub(crate) mod definition;
 pub(crate) mod rows;
+pub(crate) mod run_record;
+pub(crate) mod runner;
 pub(crate) mod schedule;

@@ -16,6 +16,7 @@ use crate::rows::{self, Row};
 pub(crate) const JOBS: &str = "_cron_jobs";
 pub(crate) const NEXT_RUN: &str = "_cron_next_run";
 pub(crate) const NEXT_RUN_BY_JOB: &str = "by_cron_job_id";
+pub(crate) const NEXT_RUN_BY_TIME: &str = "by_next_ts";
 pub(crate) const LOGS: &str = "_cron_job_logs";
 pub(crate) const LOGS_BY_NAME: &str = "by_name_and_ts";
 
@@ -52,6 +53,19 @@ pub(crate) fn jobs(transaction: &mut Transaction) -> Result<BTreeMap<String, Cro
             Ok((job.name.clone(), job))
         })
         .collect()
+}
+
+/// A job by its row.
+pub(crate) fn job(transaction: &mut Transaction, id: DocumentId) -> Result<Option<CronJob>, DatabaseError> {
+    match rows::get(transaction, JOBS, id)? {
+        None => Ok(None),
+        Some(row) => Ok(Some(CronJob::from_row(&row).ok_or_else(|| unreadable(&row))?)),
+    }
+}
+
+/// Stores a changed next run.
+pub(crate) fn put(transaction: &mut Transaction, next: &NextRun) -> Result<(), DatabaseError> {
+    rows::replace(transaction, NEXT_RUN, next.row, next.to_fields())
 }
 
 /// When a job runs next.
@@ -125,7 +139,8 @@ fn put_next_run(
             rows::insert(transaction, NEXT_RUN, next.to_fields())?;
         }
         Some(existing) => {
-            let next = NextRun { previous_ns: None, next_ns, ..existing };
+            // A run that is under way belongs to the old schedule; it will find that it has nothing to settle.
+            let next = NextRun { in_progress: false, previous_ns: None, next_ns, ..existing };
             rows::replace(transaction, NEXT_RUN, next.row, next.to_fields())?;
         }
     }
@@ -163,9 +178,10 @@ impl CronJob {
     }
 
     fn same_as(&self, cron: &AnalyzedCron, schedule: &Schedule) -> bool {
+        let args_json = cron.spec.udf_args.to_string();
         self.schedule == *schedule
-            && self.path.to_string() == cron.spec.udf_path
-            && self.args_json == cron.spec.udf_args.to_string()
+            && cron.spec.udf_path.parse().as_ref() == Ok(&self.path)
+            && self.args_json == args_json
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn analyze(module: &Module, report: ModuleReport) -> Result<AnalyzedM
     Ok(AnalyzedModule {
         functions,
         http_routes: http_routes(module, report.has_default, report.http_routes)?,
-        cron_specs: cron_specs(module, report.has_default, report.crons)?,
+        cron_specs: cron_specs(module, report.has_default, report.crons.as_deref())?,
         source_mapped: None,
     })
 }
@@ -125,13 +125,13 @@ fn http_routes(
 fn cron_specs(
     module: &Module,
     has_default: bool,
-    export: Option<String>,
+    export: Option<&str>,
 ) -> Result<Option<Vec<super::response::AnalyzedCron>>, PushError> {
     if module.path != CRONS {
         return Ok(None);
     }
     match export {
-        Some(export) => crons::parse(&export).map(Some).map_err(invalid_cron),
+        Some(export) => crons::parse(export).map(Some).map_err(|error| invalid_cron(&error)),
         None if has_default => {
             Err(invalid_modules("The default export of `convex/crons.js` is not a Crons object."))
         }
@@ -139,7 +139,7 @@ fn cron_specs(
     }
 }
 
-fn invalid_cron(error: crons::CronError) -> PushError {
+fn invalid_cron(error: &crons::CronError) -> PushError {
     PushError::bad_request("InvalidCron", format!("{MODULES_PREFIX}{}", error.0))
 }
 
@@ -150,7 +150,7 @@ fn invalid_cron(error: crons::CronError) -> PushError {
 pub(super) fn check_together(modules: &BTreeMap<String, AnalyzedModule>) -> Result<(), PushError> {
     match modules.get(CRONS).and_then(|module| module.cron_specs.as_ref()) {
         None => Ok(()),
-        Some(specs) => crons::check_targets(specs, modules).map_err(invalid_cron),
+        Some(specs) => crons::check_targets(specs, modules).map_err(|error| invalid_cron(&error)),
     }
 }
 

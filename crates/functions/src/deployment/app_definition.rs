@@ -153,7 +153,7 @@ pub(super) fn check_variables(
 mod tests {
     use super::*;
 
-    fn declared(declarations: Json) -> Result<AppDefinitionAnalysis, PushError> {
+    fn declared(declarations: &Json) -> Result<AppDefinitionAnalysis, PushError> {
         parse(&json!({"definitionType": {"type": "app"}, "envVars": declarations}).to_string())
     }
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn missing_variables_are_listed_as_clients_read_them() {
-        let app = declared(json!([
+        let app = declared(&json!([
             ["A", {"type": "value", "value": "{\"type\":\"string\"}"}],
             ["B", {"type": "value", "value": "{\"type\":\"string\"}", "optional": true}],
             ["C", {"type": "value", "value": "{\"type\":\"string\"}", "optional": null}]
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_value_must_match_its_declaration() {
-        let app = declared(json!([["A", {"type": "value", "value":
+        let app = declared(&json!([["A", {"type": "value", "value":
             "{\"type\":\"union\",\"value\":[{\"type\":\"literal\",\"value\":\"x\"},{\"type\":\"literal\",\"value\":\"y\"}]}"}]]))
         .unwrap();
         let check = |value: &str| {
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn only_texts_can_be_declared() {
         let error =
-            declared(json!([["A", {"type": "value", "value": "{\"type\":\"number\"}"}]])).unwrap_err();
+            declared(&json!([["A", {"type": "value", "value": "{\"type\":\"number\"}"}]])).unwrap_err();
         assert_eq!(error.code, "InvalidEnvVarDeclaration");
     }
 }

@@ -30,22 +30,16 @@ impl Deployment {
         if request.dry_run {
             return Ok(FinishPushResponse::default());
         }
-        let finish = async {
-            let (response, jobs) =
-                transact::write(&self.inner.database, move |transaction| finish(transaction, &request))
-                    .await?;
-            self.announce_crons(jobs);
-            Ok(response)
-        };
-        finish.await.map_err(PushError::while_pushing)
+        transact::write(&self.inner.database, move |transaction| finish(transaction, &request))
+            .await
+            .map_err(PushError::while_pushing)
     }
 }
 
-/// Switches over; also returns the number of cron jobs.
 fn finish(
     transaction: &mut Transaction,
     request: &FinishPushRequest,
-) -> Result<(FinishPushResponse, usize), PushError> {
+) -> Result<FinishPushResponse, PushError> {
     let push = &request.start_push;
     let variables = environment::values(transaction)?;
     if variables != push.environment_variables {
@@ -62,8 +56,7 @@ fn finish(
         Some(live) => package::modules(transaction, live.package)?,
         None => Vec::new(),
     };
-    let specs = cron_specs(&modules);
-    let cron_diff = crons::apply(transaction, &specs, now_ns())?;
+    let cron_diff = crons::apply(transaction, &cron_specs(&modules), now_ns())?;
     let providers: Vec<Json> =
         serde_json::from_str(&package.info.app_auth).map_err(|error| PushError::internal(&error))?;
     let auth_diff = auth_providers::replace(transaction, &providers)?;
@@ -91,7 +84,7 @@ fn finish(
         definition_diffs: BTreeMap::from([(APP.to_owned(), json!({}))]),
         component_diffs: BTreeMap::from([(APP.to_owned(), diff)]),
     };
-    Ok((response, specs.len()))
+    Ok(response)
 }
 
 /// The package that is to become live, if nothing else became live since it was pushed.

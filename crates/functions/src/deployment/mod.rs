@@ -51,7 +51,6 @@ pub use response::*;
 
 use crate::call_error::CallError;
 use crate::host::ActionHost;
-use crate::log_stream::LogStream;
 use crate::stack::StackMapper;
 use crate::syscalls::database_failure;
 
@@ -61,8 +60,6 @@ pub struct DeploymentConfig {
     pub database: Database,
     /// Where pushed code is evaluated.
     pub host: Arc<dyn ActionHost>,
-    /// Where the developer is told what a push cannot tell.
-    pub logs: Arc<LogStream>,
     /// `CONVEX_CLOUD_URL`: the origin that clients use.
     pub cloud_url: String,
     /// `CONVEX_SITE_URL`: the origin of HTTP actions.
@@ -78,24 +75,26 @@ pub struct Deployment {
 struct Inner {
     database: Database,
     host: Arc<dyn ActionHost>,
-    logs: Arc<LogStream>,
     cloud_url: String,
     site_url: String,
     stacks: StackMapper,
     /// Checks submitted schemas for as long as there is a deployment.
-    _schema_worker: SchemaWorker,
+    _schema_worker: Option<SchemaWorker>,
 }
 
 impl Deployment {
     /// A deployment, with its background work on the current tokio runtime.
     pub fn new(config: DeploymentConfig) -> Self {
-        let DeploymentConfig { database, host, logs, cloud_url, site_url } = config;
-        let schema_worker = SchemaWorker::spawn(database.clone());
+        let worker = SchemaWorker::spawn(config.database.clone());
+        Self::with_worker(config, Some(worker))
+    }
+
+    fn with_worker(config: DeploymentConfig, schema_worker: Option<SchemaWorker>) -> Self {
+        let DeploymentConfig { database, host, cloud_url, site_url } = config;
         let deployment = Self {
             inner: Arc::new(Inner {
                 database,
                 host,
-                logs,
                 cloud_url,
                 site_url,
                 stacks: StackMapper::default(),
@@ -155,17 +154,6 @@ impl Deployment {
     /// When the database fails.
     pub fn auth_providers(transaction: &mut Transaction) -> Result<Vec<Json>, CallError> {
         auth_providers::list(transaction).map_err(database_failure)
-    }
-
-    /// Cron jobs are stored but nothing runs them: the developer should not have to find that out.
-    fn announce_crons(&self, jobs: usize) {
-        if jobs > 0 {
-            self.inner.logs.server_warning(
-                "crons",
-                "CronsNotRun",
-                format!("{jobs} cron job(s) were deployed, but this version of the server does not run cron jobs yet."),
-            );
-        }
     }
 }
 

@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    fn app(changed: serde_json::Value, unchanged: serde_json::Value) -> AppDefinition {
+    fn app(changed: &serde_json::Value, unchanged: &serde_json::Value) -> AppDefinition {
         serde_json::from_value(json!({
             "definition": null, "dependencies": [], "schema": null, "changedModules": changed,
             "unchangedModuleHashes": unchanged, "udfServerVersion": "1.48.0"
@@ -168,8 +168,8 @@ mod tests {
 
     fn live() -> ModuleSet {
         let app = app(
-            json!([{"path": "a.js", "source": "1", "sourceMap": "2", "environment": "isolate"}]),
-            json!([]),
+            &json!([{"path": "a.js", "source": "1", "sourceMap": "2", "environment": "isolate"}]),
+            &json!([]),
         );
         resolve(&app, &ModuleSet::new()).unwrap()
     }
@@ -190,14 +190,14 @@ mod tests {
 
     #[test]
     fn a_module_named_by_hash_is_taken_from_the_live_version() {
-        let app = app(json!([]), json!([{"path": "a.js", "environment": "isolate", "sha256": HASH}]));
+        let app = app(&json!([]), &json!([{"path": "a.js", "environment": "isolate", "sha256": HASH}]));
         assert_eq!(&*resolve(&app, &live()).unwrap()["a.js"].module.source, "1");
     }
 
     #[test]
     fn a_wrong_idea_of_the_live_version_is_a_conflict() {
         let named = |path: &str, environment: &str, hash: &str| {
-            app(json!([]), json!([{"path": path, "environment": environment, "sha256": hash}]))
+            app(&json!([]), &json!([{"path": path, "environment": environment, "sha256": hash}]))
         };
         assert_eq!(code(&named("b.js", "isolate", HASH)), (409, "MissingExistingModule".into()));
         assert_eq!(code(&named("a.js", "isolate", "00")), (409, "ExistingModuleHashConflict".into()));
@@ -207,26 +207,26 @@ mod tests {
     #[test]
     fn bad_and_clashing_paths_are_refused() {
         assert_eq!(
-            code(&app(json!([{"path": "../a.js", "source": ""}]), json!([]))),
+            code(&app(&json!([{"path": "../a.js", "source": ""}]), &json!([]))),
             (400, "BadConvexModuleIdentifier".into())
         );
         assert_eq!(
-            code(&app(json!([{"path": "a", "source": ""}, {"path": "a.js", "source": ""}]), json!([]))),
+            code(&app(&json!([{"path": "a", "source": ""}, {"path": "a.js", "source": ""}]), &json!([]))),
             (400, "CanonicalizationConflict".into())
         );
     }
 
     #[test]
     fn the_router_may_not_run_on_node() {
-        let app = app(json!([{"path": "http.js", "source": "", "environment": "node"}]), json!([]));
+        let app = app(&json!([{"path": "http.js", "source": "", "environment": "node"}]), &json!([]));
         assert_eq!(code(&app), (400, "InvalidModules".into()));
     }
 
     #[test]
     fn old_clients_leave_the_environment_to_the_path() {
         let app = app(
-            json!([{"path": "actions/mail.js", "source": ""}, {"path": "m.js", "source": ""}]),
-            json!([]),
+            &json!([{"path": "actions/mail.js", "source": ""}, {"path": "m.js", "source": ""}]),
+            &json!([]),
         );
         let modules = resolve(&app, &ModuleSet::new()).unwrap();
         assert_eq!(modules["actions/mail.js"].module.environment, Environment::Node);

@@ -1,6 +1,7 @@
 //! The first half of a push: everything is evaluated, stored and prepared, and nothing is live yet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use freshet_database::schema::{self, IndexDiff, SchemaDefinition};
@@ -15,7 +16,9 @@ use super::evaluation::{EvaluatedPush, Evaluator, Variables};
 use super::module_set::{ModuleSet, resolve};
 use super::package::{self, PackageInfo};
 use super::request::StartPushRequest;
-use super::response::{EvaluatePushResponse, EvaluatedComponent, SchemaChange, StartPushResponse};
+use super::response::{
+    AnalyzedModule, EvaluatePushResponse, EvaluatedComponent, SchemaChange, StartPushResponse,
+};
 use super::{source_parts, transact};
 use crate::environment::{self, CLOUD_URL, SITE_URL};
 
@@ -27,6 +30,8 @@ const PENDING_MAX: usize = 8;
 const PENDING_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Bytes of sources that one transaction stores.
 const STORE_BYTES_MAX: usize = 4 << 20;
+/// Runs of storing a push while others remove sources that it shares with them.
+const STORE_ATTEMPTS_MAX: usize = 5;
 /// Node versions that clients may ask for.
 const NODE_VERSIONS: [&str; 3] = ["20", "22", "24"];
 
@@ -36,6 +41,15 @@ struct Prepared {
     variables: BTreeMap<String, String>,
     base_version: u64,
     evaluated: EvaluatedPush,
+}
+
+/// What is stored of a push, besides the sources.
+struct Push {
+    trial: bool,
+    info: PackageInfo,
+    modules: ModuleSet,
+    schema: Option<SchemaDefinition>,
+    functions: BTreeMap<String, AnalyzedModule>,
 }
 
 impl Deployment {
@@ -132,10 +146,6 @@ impl Deployment {
         let Prepared { modules, base_version, evaluated, .. } = prepared;
         // A trial run leaves no trace but the schema, which is to be checked against the real data.
         let trial = request.dry_run || request.for_codegen;
-        if !trial {
-            self.store_sources(&modules).await?;
-        }
-        let json = |value: &serde_json::Value| value.to_string();
         let info = PackageInfo {
             version: evaluated.package.version,
             base_version,
@@ -143,34 +153,24 @@ impl Deployment {
             server_version: request.app_definition.udf_server_version.clone(),
             node_version: request.node_version.clone(),
             import_phase: evaluated.import_phase,
-            definition: json(&evaluated.definition.json),
-            app_auth: json(&serde_json::Value::Array(evaluated.app_auth.clone())),
+            definition: evaluated.definition.json.to_string(),
+            app_auth: serde_json::Value::Array(evaluated.app_auth).to_string(),
             schema: None,
         };
-        transact::write(&self.inner.database, move |transaction| {
-            let next = evaluated.schema.as_ref();
-            let diff = index_diff(transaction, next)?;
-            let schema_id = match next {
-                Some(next) => Some(schema::submit(transaction, Namespace::ROOT, next)?),
-                None => None,
-            };
-            let push_id = if trial {
-                None
-            } else {
-                schema::prepare_indexes(transaction, Namespace::ROOT, next)?;
-                check_sources(transaction, &modules)?;
-                drop_old_packages(transaction)?;
-                let info = PackageInfo { schema: schema_id, ..info.clone() };
-                Some(package::insert(transaction, &info, &modules, &evaluated.functions)?.to_string())
-            };
-            let schema_change = SchemaChange {
-                allocated_component_ids: BTreeMap::new(),
-                schema_ids: BTreeMap::from([(APP.to_owned(), schema_id.map(|id| id.to_string()))]),
-                index_diffs: BTreeMap::from([(APP.to_owned(), diff)]),
-            };
-            Ok((schema_change, push_id))
-        })
-        .await
+        let push =
+            Arc::new(Push { trial, info, modules, schema: evaluated.schema, functions: evaluated.functions });
+        for _ in 0..STORE_ATTEMPTS_MAX {
+            if !trial {
+                self.store_sources(&push.modules).await?;
+            }
+            let storing = push.clone();
+            let stored =
+                transact::write(&self.inner.database, move |transaction| storing.store(transaction)).await?;
+            if let Some(stored) = stored {
+                return Ok(stored);
+            }
+        }
+        Err(PushError::overloaded("Other pushes keep getting in the way. Try again."))
     }
 
     /// Stores the sources that are not stored yet, a few megabytes at a time.
@@ -245,17 +245,38 @@ pub(super) fn index_diff(
     Ok(IndexDiff::between(active.as_ref(), next))
 }
 
-/// Another push may have finished since the sources were stored and have removed what nobody used.
-fn check_sources(transaction: &mut Transaction, modules: &ModuleSet) -> Result<(), PushError> {
-    for module in modules.values() {
-        if !source_parts::exists(transaction, &module.sha256)? {
-            return Err(PushError::bad_request(
-                "ConcurrentPush",
-                "Another push finished while this one was being stored. Push again.",
-            ));
+impl Push {
+    /// Stores all but the sources. `None` when a source is missing: another push may have finished since they were stored,
+    /// and have removed what nobody used.
+    fn store(
+        &self,
+        transaction: &mut Transaction,
+    ) -> Result<Option<(SchemaChange, Option<String>)>, PushError> {
+        let next = self.schema.as_ref();
+        let diff = index_diff(transaction, next)?;
+        let schema_id = match next {
+            Some(next) => Some(schema::submit(transaction, Namespace::ROOT, next)?),
+            None => None,
+        };
+        let mut push_id = None;
+        if !self.trial {
+            for module in self.modules.values() {
+                if !source_parts::exists(transaction, &module.sha256)? {
+                    return Ok(None);
+                }
+            }
+            schema::prepare_indexes(transaction, Namespace::ROOT, next)?;
+            drop_old_packages(transaction)?;
+            let info = PackageInfo { schema: schema_id, ..self.info.clone() };
+            push_id = Some(package::insert(transaction, &info, &self.modules, &self.functions)?.to_string());
         }
+        let schema_change = SchemaChange {
+            allocated_component_ids: BTreeMap::new(),
+            schema_ids: BTreeMap::from([(APP.to_owned(), schema_id.map(|id| id.to_string()))]),
+            index_diffs: BTreeMap::from([(APP.to_owned(), diff)]),
+        };
+        Ok(Some((schema_change, push_id)))
     }
-    Ok(())
 }
 
 /// Drops pushes that were never finished.

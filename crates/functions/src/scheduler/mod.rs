@@ -1,8 +1,9 @@
-//! Runs scheduled functions when they are due.
+//! Runs scheduled functions and cron jobs when they are due.
 //!
 //! One task watches the due end of `_scheduled_jobs` through a subscription, so a new job wakes it at once and an idle
 //! deployment does nothing. Jobs start in the order of their due times, a bounded number at a time. What happens to a
-//! single job is told in `run`; `retention` removes what is over.
+//! single job is told in `run`; `retention` removes what is over. Cron jobs have a task of
+//! their own, in [`crate::crons`].
 
 mod due;
 mod retention;
@@ -16,9 +17,13 @@ use freshet_values::DocumentId;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::crons;
 use crate::functions::Functions;
 use due::{Due, look};
 
+/// Longest sleep towards a job that is not due yet: timers do not notice when the wall clock is set, or when the machine
+/// was suspended.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Pause after a look at the database failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -34,7 +39,8 @@ impl Scheduler {
         let (stop, stopped) = watch::channel(false);
         let tasks = vec![
             tokio::spawn(run(functions.clone(), stopped.clone())),
-            tokio::spawn(retention::run(functions.clone(), stopped)),
+            tokio::spawn(retention::run(functions.clone(), stopped.clone())),
+            tokio::spawn(crons::runner::run(functions.clone(), stopped)),
         ];
         Self { stop, tasks }
     }
@@ -71,7 +77,7 @@ async fn run(functions: Functions, mut stopped: watch::Receiver<bool>) {
             match look(&functions, running.clone(), free, wake.clone()).await {
                 Ok(Due { jobs, next_in, subscription }) => {
                     _subscription = Some(subscription);
-                    sleep = next_in;
+                    sleep = next_in.map(|next_in| next_in.min(SLEEP_MAX));
                     for (id, job) in jobs {
                         running.insert(id);
                         let functions = functions.clone();

@@ -3,6 +3,7 @@
 mod actions;
 mod arguments;
 mod contention;
+mod crons;
 mod failures;
 mod mutations;
 mod nested;
