@@ -88,8 +88,7 @@ impl Attempt {
         let mut attempt = Box::new(Self::new(services, transaction, code, call));
         match attempt.check_call(&call.function) {
             Ok((function, args_json)) => {
-                let returns = function.returns.clone();
-                attempt.frames[0].returns = returns;
+                attempt.frames[0].returns = function.returns;
                 let invocation = attempt.invocation(args_json);
                 Ok(Started::Run(attempt, invocation))
             }

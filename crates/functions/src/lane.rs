@@ -50,9 +50,9 @@ pub struct Lane {
 #[derive(Default)]
 struct State {
     /// The call that is running.
-    running: Option<(QueuedCall, Box<Attempt>)>,
+    running: Option<(Box<QueuedCall>, Box<Attempt>)>,
     /// A call that a conflict took back; runs before anything else.
-    again: Option<QueuedCall>,
+    again: Option<Box<QueuedCall>>,
 }
 
 #[derive(Clone, Copy)]
@@ -187,7 +187,7 @@ impl Lane {
         self.timer.lock().map(|timer| timer.read())
     }
 
-    fn settle(&self, mut queued: QueuedCall, end: impl FnOnce(&QueuedCall) -> Verdict) {
+    fn settle(&self, mut queued: Box<QueuedCall>, end: impl FnOnce(&QueuedCall) -> Verdict) {
         match end(&queued) {
             Verdict::Done(reply) => {
                 let _ = queued.reply.send(reply);

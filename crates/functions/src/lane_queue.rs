@@ -32,7 +32,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// Waiting calls by arrival; the key lets a caller that gave up take its own call out again.
-    waiting: BTreeMap<i64, QueuedCall>,
+    waiting: BTreeMap<i64, Box<QueuedCall>>,
     next_ticket: i64,
     /// Tickets of calls that were put back are negative: before all others, and never a ticket that somebody has.
     last_returned: i64,
@@ -50,7 +50,7 @@ pub(crate) struct QueuedCall {
 
 /// What [`LaneQueue::pop`] found.
 pub(crate) enum Popped {
-    Call(QueuedCall),
+    Call(Box<QueuedCall>),
     Idle,
     Closed,
 }
@@ -99,7 +99,7 @@ impl LaneQueue {
     }
 
     /// Puts back a call that its lane could not run again, ahead of all others.
-    pub(crate) fn give_back(&self, queued: QueuedCall) {
+    pub(crate) fn give_back(&self, queued: Box<QueuedCall>) {
         let mut state = self.shared.state.lock();
         if state.closed {
             drop(state);
@@ -119,7 +119,7 @@ impl LaneQueue {
         let kind = call.kind.plural();
         let (reply, answer) = oneshot::channel();
         let (started, start) = oneshot::channel();
-        let ticket = self.push(QueuedCall { call, reply, started: Some(started) }, kind)?;
+        let ticket = self.push(Box::new(QueuedCall { call, reply, started: Some(started) }), kind)?;
         let place = Place { queue: self, ticket };
         match tokio::time::timeout(self.limits().queue_wait_max, start).await {
             Ok(_) => {}
@@ -133,7 +133,7 @@ impl LaneQueue {
         answer.await.unwrap_or_else(|_| Err(CallError::internal(&"a lane dropped its call")))
     }
 
-    fn push(&self, queued: QueuedCall, kind: &'static str) -> Result<i64, CallError> {
+    fn push(&self, queued: Box<QueuedCall>, kind: &'static str) -> Result<i64, CallError> {
         let mut state = self.shared.state.lock();
         if state.closed {
             return Err(CallError::shutting_down());

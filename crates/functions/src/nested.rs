@@ -149,9 +149,9 @@ pub(crate) fn end(attempt: &mut Attempt, outcome: Outcome) -> Result<String, Fau
     };
     attempt.frames.pop();
     if result.is_ok() {
-        attempt.transaction.commit_sub()?
+        attempt.transaction.commit_sub()?;
     } else {
-        attempt.transaction.rollback_sub()?
+        attempt.transaction.rollback_sub()?;
     }
     result
 }

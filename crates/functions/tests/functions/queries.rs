@@ -1,9 +1,13 @@
 //! Queries: what their results depend on.
 
+use std::sync::Arc;
+
+use freshet_database::Namespace;
 use freshet_functions::{Identity, QueryOptions, UserIdentity};
+use freshet_values::{Object, Value};
 use serde_json::json;
 
-use crate::support::{App, Deployment, call, uncaught};
+use crate::support::{App, Deployment, call, uncaught, version_table};
 
 fn app() -> App {
     App::default()
@@ -126,4 +130,47 @@ async fn a_feature_that_is_missing_says_so() {
     let deployment = Deployment::start(app());
     let error = deployment.query("q:file", json!({})).await.unwrap_err();
     assert_eq!(error, "Uncaught Error: File storage is not available in this version of the server.\n");
+}
+
+#[tokio::test]
+async fn a_missing_function_is_looked_for_again_after_a_push() {
+    let deployment = Deployment::start(app());
+    let database = deployment.functions.database().clone();
+    let missing =
+        deployment.functions.query(call("q:nope", json!({})), QueryOptions::default()).await.unwrap();
+    assert!(missing.result.is_err());
+    let subscription = database.subscribe(missing.read_set, missing.ts, Arc::new(|| {}));
+    deployment.mutation("q:insert", json!({})).await.unwrap();
+    assert!(subscription.is_valid());
+    let mut push = database.begin().unwrap();
+    let version = Object::from([("version".to_owned(), Value::Int64(2))]);
+    push.system(Namespace::ROOT).insert(&version_table(), version).unwrap();
+    database.commit(push).unwrap();
+    assert!(!subscription.is_valid());
+}
+
+#[tokio::test]
+async fn a_query_depends_on_the_variables_that_it_read_and_no_others() {
+    let deployment = Deployment::start(app());
+    let database = deployment.functions.database().clone();
+    let set = |name: &str| {
+        let mut transaction = database.begin().unwrap();
+        let row = Object::from([("name".to_owned(), name.into()), ("value".to_owned(), "x".into())]);
+        let table = "_environment_variables".parse().unwrap();
+        transaction.system(Namespace::ROOT).insert(&table, row).unwrap();
+        database.commit(transaction).unwrap();
+    };
+    set("FIRST");
+    let read = deployment
+        .functions
+        .query(call("q:env", json!({ "name": "MINE" })), QueryOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(read.result.unwrap(), "null");
+    let subscription = database.subscribe(read.read_set, read.ts, Arc::new(|| {}));
+    set("OTHER");
+    assert!(subscription.is_valid());
+    set("MINE");
+    assert!(!subscription.is_valid());
+    assert_eq!(deployment.query("q:env", json!({ "name": "MINE" })).await, Ok(json!("x")));
 }

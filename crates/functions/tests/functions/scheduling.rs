@@ -197,3 +197,24 @@ async fn mistakes_of_the_scheduling_function_are_told() {
     let note = deployment.mutation("j:note", json!({})).await;
     assert!(note.unwrap_err().contains("Could not find public function"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finished_jobs_stay_visible_for_a_week() {
+    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+    let deployment = Deployment::start(app());
+    let _scheduler = Scheduler::start(&deployment.functions);
+    deployment.mutation("j:schedule", json!({ "name": "j:note", "args": {} })).await.unwrap();
+    let next_month = json!({ "name": "j:note", "args": {}, "delay": 30.0 * DAY.as_secs_f64() });
+    deployment.mutation("j:schedule", next_month).await.unwrap();
+    eventually(|| async { jobs(&deployment).await[0]["completedTime"].is_number() }).await;
+
+    let sixth_day = deployment.after_crash_and(6 * DAY, app());
+    let _scheduler = Scheduler::start(&sixth_day.functions);
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(jobs(&sixth_day).await.len(), 2);
+
+    let eighth_day = deployment.after_crash_and(8 * DAY, app());
+    let _scheduler = Scheduler::start(&eighth_day.functions);
+    eventually(|| async { jobs(&eighth_day).await.len() == 1 }).await;
+    assert_eq!(jobs(&eighth_day).await[0]["state"]["kind"], "pending");
+}

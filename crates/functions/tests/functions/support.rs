@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock, Transaction};
+use freshet_database::{Clock, Database, DatabaseOptions, Namespace, Randomness, SystemClock, Transaction};
 use freshet_functions::code::{
     AnalysedFunction, CodeSource, FunctionKind, HttpRoute, LiveCode, ModuleAnalysis, Visibility,
 };
@@ -22,7 +22,7 @@ use freshet_functions::{
 };
 use freshet_store::MemoryStore;
 use freshet_values::validator::Validator;
-use freshet_values::{ComponentPath, FunctionPath};
+use freshet_values::{ComponentPath, FunctionPath, TableName, Timestamp};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
@@ -220,11 +220,17 @@ fn run_script(lane: &Lane, app: &App, invocation: Invocation) -> Outcome {
     }
 }
 
-/// Code that never changes.
+/// Code that never changes. Depends on the deployed version all the same, like code that does.
 struct FixedCode(Arc<LiveCode>);
 
+/// Where deployments keep their version.
+pub(crate) fn version_table() -> TableName {
+    "_udf_config".parse().unwrap()
+}
+
 impl CodeSource for FixedCode {
-    fn live_code(&self, _transaction: &mut Transaction) -> Result<Arc<LiveCode>, CallError> {
+    fn live_code(&self, transaction: &mut Transaction) -> Result<Arc<LiveCode>, CallError> {
+        transaction.system(Namespace::ROOT).all(&version_table()).unwrap();
         Ok(self.0.clone())
     }
 }
@@ -293,13 +299,13 @@ impl Deployment {
     }
 
     pub(crate) fn start_with(app: App, lanes: usize, limits: CallLimits) -> Self {
-        Self::open(Arc::new(MemoryStore::new()), app, lanes, limits)
+        Self::open(Arc::new(MemoryStore::new()), app, lanes, limits, Duration::ZERO)
     }
 
-    fn open(store: Arc<MemoryStore>, app: App, lanes: usize, limits: CallLimits) -> Self {
+    fn open(store: Arc<MemoryStore>, app: App, lanes: usize, limits: CallLimits, later: Duration) -> Self {
         let records = Arc::new(Records::default());
         let functions = Functions::new(FunctionsConfig {
-            database: open_database(store.clone()),
+            database: open_database(store.clone(), later),
             code: Arc::new(FixedCode(Arc::new(app.live_code()))),
             native: Arc::new(NoNativeFunctions),
             host: Arc::new(ScriptHost(app.clone())),
@@ -325,7 +331,12 @@ impl Deployment {
 
     /// What starts after a power cut at this moment. The old deployment goes on in a world of its own.
     pub(crate) fn after_crash(&self, app: App) -> Self {
-        Self::open(Arc::new(self.store.after_crash()), app, 2, CallLimits::default())
+        self.after_crash_and(Duration::ZERO, app)
+    }
+
+    /// What starts that much later.
+    pub(crate) fn after_crash_and(&self, later: Duration, app: App) -> Self {
+        Self::open(Arc::new(self.store.after_crash()), app, 2, CallLimits::default(), later)
     }
 
     pub(crate) async fn mutation(&self, path: &str, args: Json) -> Result<Json, String> {
@@ -366,8 +377,18 @@ fn run_lane(lane: &Lane, app: &App) {
     }
 }
 
-fn open_database(store: Arc<MemoryStore>) -> Database {
-    Database::open(store, DatabaseOptions::default(), Arc::new(SystemClock), Randomness::from_os()).unwrap()
+/// A clock that is ahead of the machine's.
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().as_nanos() + self.0.as_nanos() as u64)
+    }
+}
+
+fn open_database(store: Arc<MemoryStore>, later: Duration) -> Database {
+    let options = DatabaseOptions::default();
+    Database::open(store, options, Arc::new(Ahead(later)), Randomness::from_os()).unwrap()
 }
 
 fn reply(result: Result<String, freshet_functions::FunctionError>) -> Result<Json, String> {
