@@ -322,7 +322,11 @@ pub enum HttpActionFailure {
 #[async_trait]
 pub trait ActionHost: Send + Sync + 'static {
     /// Runs one action to its end.
-    async fn run_action(&self, job: ActionJob, callbacks: Arc<dyn ActionCallbacks>) -> Result<Outcome, HostFailure>;
+    async fn run_action(
+        &self,
+        job: ActionJob,
+        callbacks: Arc<dyn ActionCallbacks>,
+    ) -> Result<Outcome, HostFailure>;
 
     /// Runs one HTTP action until its response head is known; the body streams on by itself.
     async fn run_http_action(
