@@ -37,15 +37,15 @@ pub(crate) enum RunStatus {
 }
 
 impl RunRecord {
-    pub(crate) fn success(result_json: &str, log_lines: Vec<LogLine>, execution_time: Duration) -> Self {
+    pub(crate) fn success(result_json: &str, log_lines: &[LogLine], execution_time: Duration) -> Self {
         Self::of(RunStatus::Success(result_json.to_owned()), log_lines, execution_time)
     }
 
-    pub(crate) fn failed(error: &str, log_lines: Vec<LogLine>, execution_time: Duration) -> Self {
+    pub(crate) fn failed(error: &str, log_lines: &[LogLine], execution_time: Duration) -> Self {
         Self::of(RunStatus::Failed(error.to_owned()), log_lines, execution_time)
     }
 
-    pub(crate) fn of(status: RunStatus, log_lines: Vec<LogLine>, execution_time: Duration) -> Self {
+    pub(crate) fn of(status: RunStatus, log_lines: &[LogLine], execution_time: Duration) -> Self {
         let log_lines = log_lines.iter().map(LogLine::to_client_text).collect();
         Self { status, log_lines, execution_time }
     }

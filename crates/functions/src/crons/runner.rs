@@ -179,7 +179,7 @@ async fn run_once(functions: &Functions, next: &NextRun) -> Result<(), CallError
     .map_err(|error| CallError::internal(&error))??;
     let Some((current, job, kind)) = looked_up else { return Ok(()) };
     if current.in_progress {
-        let record = RunRecord::failed(INTERRUPTED, Vec::new(), Duration::ZERO);
+        let record = RunRecord::failed(INTERRUPTED, &[], Duration::ZERO);
         return settle(functions, next, record).await;
     }
     let call = FunctionCall {
@@ -200,7 +200,7 @@ async fn run_once(functions: &Functions, next: &NextRun) -> Result<(), CallError
             match outcome.result {
                 Ok(_) => Ok(()),
                 Err(error) => {
-                    let record = RunRecord::failed(&error.message, outcome.log_lines, begun.elapsed());
+                    let record = RunRecord::failed(&error.message, &outcome.log_lines, begun.elapsed());
                     settle(functions, next, record).await
                 }
             }
@@ -211,14 +211,14 @@ async fn run_once(functions: &Functions, next: &NextRun) -> Result<(), CallError
             }
             let record = match functions.action(call).await {
                 Ok(outcome) => match outcome.result {
-                    Ok(result) => RunRecord::success(&result, outcome.log_lines, begun.elapsed()),
-                    Err(error) => RunRecord::failed(&error.message, outcome.log_lines, begun.elapsed()),
+                    Ok(result) => RunRecord::success(&result, &outcome.log_lines, begun.elapsed()),
+                    Err(error) => RunRecord::failed(&error.message, &outcome.log_lines, begun.elapsed()),
                 },
-                Err(_) => RunRecord::failed(INTERRUPTED, Vec::new(), begun.elapsed()),
+                Err(_) => RunRecord::failed(INTERRUPTED, &[], begun.elapsed()),
             };
             settle(functions, next, record).await
         }
-        Err(text) => settle(functions, next, RunRecord::failed(&text, Vec::new(), Duration::ZERO)).await,
+        Err(text) => settle(functions, next, RunRecord::failed(&text, &[], Duration::ZERO)).await,
     }
 }
 
@@ -284,7 +284,7 @@ fn advance(
     record.write(transaction, job, next.next_ns).map_err(database_failure)?;
     let skipped = job.schedule.occurrences(&job.name, next.next_ns, now_ns, SKIPPED_MAX);
     if skipped > 0 {
-        let canceled = RunRecord::of(RunStatus::Canceled { count: skipped }, Vec::new(), Duration::ZERO);
+        let canceled = RunRecord::of(RunStatus::Canceled { count: skipped }, &[], Duration::ZERO);
         canceled.write(transaction, job, now_ns).map_err(database_failure)?;
     }
     let next_ns = job.schedule.next(&job.name, Some(next.next_ns), now_ns).ok_or_else(|| {
@@ -342,7 +342,7 @@ impl MutationGuard for CronGuard {
         log_lines: &[LogLine],
     ) -> Result<(), CallError> {
         if let Some((next, job)) = current(transaction, &self.next)? {
-            let record = RunRecord::success(result_json, log_lines.to_vec(), self.begun.elapsed());
+            let record = RunRecord::success(result_json, log_lines, self.begun.elapsed());
             advance(transaction, &self.services, &next, &job, &record)?;
         }
         Ok(())

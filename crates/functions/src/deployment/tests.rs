@@ -1,5 +1,7 @@
 //! Whole pushes, with a host that reads its answers from the sources of the pushed modules.
 
+#![allow(clippy::result_large_err, reason = "the seam to hosts is not made for speed")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -690,5 +692,29 @@ async fn a_query_of_a_table_runs_again_when_the_table_changes() {
     fixture.insert("others", "{}");
     assert!(subscription.is_valid());
     fixture.insert("messages", "{}");
+    assert!(!subscription.is_valid());
+}
+
+#[tokio::test]
+async fn a_removed_variable_is_gone() {
+    let fixture = Fixture::new();
+    fixture.set(json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])).await.unwrap();
+    fixture.set(json!([{"name": "A", "value": null}])).await.unwrap();
+    let list = fixture.deployment.list_environment_variables().await.unwrap();
+    assert_eq!(list.environment_variables.into_keys().collect::<Vec<_>>(), ["B"]);
+    fixture.set(json!([{"name": "B"}])).await.unwrap();
+    assert_eq!(fixture.system("_system/cli/queryEnvironmentVariables", &json!({})), json!([]));
+}
+
+#[tokio::test]
+async fn whoever_listed_variables_hears_of_a_removal() {
+    let fixture = Fixture::new();
+    fixture.set(json!([{"name": "A", "value": "1"}])).await.unwrap();
+    let mut transaction = fixture.begin();
+    crate::environment::list(&mut transaction).unwrap();
+    let reads = Arc::new(transaction.read_set().clone());
+    let subscription = fixture.database.subscribe(reads, transaction.snapshot_ts(), Arc::new(|| {}));
+    assert!(subscription.is_valid());
+    fixture.set(json!([{"name": "A", "value": null}])).await.unwrap();
     assert!(!subscription.is_valid());
 }
