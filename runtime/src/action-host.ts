@@ -208,12 +208,16 @@ async function serveRequest(message: Extract<ToHost, { type: "http" }>, run: Run
     if (router.isRouter !== true || typeof handle !== "function") {
       throw new CallFailure("The default export of `convex/http.js` is not a Router.");
     }
-    const request = { method: message.method, url: message.url, headerPairs: message.headers };
-    await (handle as (request: string, path: string) => Promise<string>).call(
-      router,
-      JSON.stringify(request),
-      message.routedPath,
-    );
+    if (isRouted(router, message.routedPath, message.method)) {
+      const request = { method: message.method, url: message.url, headerPairs: message.headers };
+      await (handle as (request: string, path: string) => Promise<string>).call(
+        router,
+        JSON.stringify(request),
+        message.routedPath,
+      );
+    } else {
+      exchange.take(new Response("No matching routes found", { status: 404 }));
+    }
     const head = exchange.head();
     send({ type: "head", id: message.id, status: head.status, headers: head.headers });
     await exchange.sendBody(message.responseStream, outgoing);
@@ -221,6 +225,15 @@ async function serveRequest(message: Extract<ToHost, { type: "http" }>, run: Run
   } finally {
     context.close();
   }
+}
+
+/** Routers may be the app's own; one that cannot tell is asked to handle everything. */
+function isRouted(router: Record<string, unknown>, path: string, method: string): boolean {
+  const { lookup } = router;
+  return (
+    typeof lookup !== "function" ||
+    (lookup as (path: string, method: string) => unknown).call(router, path, method) !== null
+  );
 }
 
 async function runEvaluation(message: Extract<ToHost, { type: "evaluate" }>): Promise<void> {

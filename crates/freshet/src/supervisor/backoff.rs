@@ -5,7 +5,7 @@ use std::time::Duration;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// An engine that lived this long is taken to have been healthy; its death starts a new series.
-const HEALTHY_LIFE: Duration = Duration::from_secs(10);
+const HEALTHY_LIFE: Duration = Duration::from_secs(2);
 
 /// Doubles the pause with every death in a series. Deterministic: there is one engine, so nothing needs spreading.
 #[derive(Debug, Default)]
