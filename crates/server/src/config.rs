@@ -27,8 +27,12 @@ pub struct ServerConfig {
 /// Bounds of everything that a client can make the server hold.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeLimits {
-    /// TCP connections of both listeners; further ones wait in the kernel's backlog.
+    /// HTTP connections of both listeners; further ones wait in the kernel's backlog.
     pub connections_max: usize,
+    /// Open WebSockets; further ones are refused.
+    pub sockets_max: usize,
+    /// Bytes of all request bodies in memory together; pushes and HTTP actions do not count.
+    pub body_bytes_max: usize,
     /// HTTP requests that are worked on at once; WebSockets do not count.
     pub requests_max: usize,
     /// How long a request may wait for its turn.
@@ -47,6 +51,8 @@ impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
             connections_max: 20_000,
+            sockets_max: 20_000,
+            body_bytes_max: 512 << 20,
             requests_max: 1_024,
             request_queue_time_max: Duration::from_secs(5),
             request_time_max: Duration::from_secs(300),

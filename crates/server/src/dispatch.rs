@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use crate::api;
 use crate::config::ServerConfig;
 use crate::edge::admission::{Admission, request_timeout};
+use crate::edge::body_budget::BodyBudget;
 use crate::edge::cors::Cors;
 use crate::edge::error::ApiError;
 use crate::http_actions;
@@ -40,6 +41,7 @@ pub(crate) struct Dispatcher {
     state: Arc<State>,
     api: Router,
     requests: Admission,
+    bodies: BodyBudget,
 }
 
 impl Dispatcher {
@@ -51,9 +53,10 @@ impl Dispatcher {
         tasks: TaskTracker,
     ) -> Self {
         let requests = Admission::new(config.limits.requests_max, config.limits.request_queue_time_max);
+        let bodies = BodyBudget::new(config.limits.body_bytes_max);
         let state = Arc::new(State::new(config, services, stopping, tasks));
         let api = api::router(Arc::clone(&state));
-        Self { state, api, requests }
+        Self { state, api, requests, bodies }
     }
 
     /// Answers one request. Never fails: a panic becomes a 500.
@@ -68,6 +71,7 @@ impl Dispatcher {
         // The path alone: query strings can carry keys and tokens.
         let path = request.uri().path().to_owned();
         request.extensions_mut().insert(ClientAddress(peer));
+        request.extensions_mut().insert(self.bodies.clone());
         let answered = std::panic::AssertUnwindSafe(self.route(door, request)).catch_unwind().await;
         let response = answered.unwrap_or_else(|_| {
             tracing::error!(%method, path, "a request handler panicked");

@@ -1,7 +1,9 @@
 //! What every handler can reach.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +22,8 @@ pub(crate) struct State {
     pub(crate) stopping: CancellationToken,
     /// Tasks that shutdown waits for.
     pub(crate) tasks: TaskTracker,
+    /// One permit for each open WebSocket.
+    pub(crate) sockets: Arc<Semaphore>,
     /// Results of queries, shared by all WebSockets.
     pub(crate) query_cache: QueryCache,
     /// Bounds the memory that push bodies take.
@@ -40,6 +44,7 @@ impl State {
     ) -> Self {
         let pushes = Admission::new(config.limits.pushes_max, config.limits.request_time_max);
         let query_cache = QueryCache::new(config.limits.query_cache_bytes_max);
-        Self { config, services, stopping, tasks, query_cache, pushes }
+        let sockets = Arc::new(Semaphore::new(config.limits.sockets_max));
+        Self { config, services, stopping, tasks, sockets, query_cache, pushes }
     }
 }

@@ -47,7 +47,7 @@ impl PushBody {
         }
         require_json(request.headers())?;
         let place = state.pushes.enter().await?;
-        let bytes = RawBody::<Push>::from_request(request, &()).await?.0;
+        let bytes = RawBody::<Push>::from_request(request, &()).await?.bytes;
         if checked.is_none() {
             let key: KeyInBody = parse_json(&bytes)?;
             let credentials = match key.admin_key {

@@ -48,7 +48,7 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static 
 
 /// `POST /echo`: the body as it came.
 pub(super) async fn echo(headers: HeaderMap, body: RawBody<Echo>) -> Response {
-    let mut response = body.0.into_response();
+    let mut response = body.bytes.into_response();
     if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
     }

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
+use super::body_budget::{BodyBudget, BodyShare};
 use super::error::ApiError;
 
 /// How much of a body an endpoint takes, and how it refuses more.
@@ -19,6 +20,8 @@ pub(crate) trait BodyLimit: Send + Sync + 'static {
     const BYTES_MAX: usize;
     /// Status of the refusal.
     const TOO_LARGE: StatusCode = StatusCode::PAYLOAD_TOO_LARGE;
+    /// Whether it counts towards the common budget. Pushes are bounded by their own number instead.
+    const COUNTS: bool = true;
 }
 
 /// Small administrative requests: 2 MB.
@@ -38,6 +41,7 @@ pub(crate) enum Push {}
 impl BodyLimit for Push {
     const BYTES_MAX: usize = 200_000_000;
     const TOO_LARGE: StatusCode = StatusCode::BAD_REQUEST;
+    const COUNTS: bool = false;
 }
 
 /// `/echo`.
@@ -54,6 +58,8 @@ const DISCARD_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10)
 pub(crate) struct JsonBody<T, L = Small> {
     /// The body.
     pub(crate) value: T,
+    /// Held for as long as the request is worked on.
+    _share: Option<BodyShare>,
     limit: PhantomData<L>,
 }
 
@@ -65,13 +71,19 @@ impl<S: Send + Sync, T: DeserializeOwned, L: BodyLimit> FromRequest<S> for JsonB
             discard(request.into_body()).await;
             return Err(error);
         }
-        let bytes = RawBody::<L>::read(request).await?.0;
-        Ok(Self { value: parse_json(&bytes)?, limit: PhantomData })
+        let RawBody { bytes, _share, .. } = RawBody::<L>::read(request).await?;
+        Ok(Self { value: parse_json(&bytes)?, _share, limit: PhantomData })
     }
 }
 
 /// The bytes of a body within limit `L`, decompressed.
-pub(crate) struct RawBody<L>(pub(crate) Bytes, PhantomData<L>);
+pub(crate) struct RawBody<L> {
+    /// The bytes.
+    pub(crate) bytes: Bytes,
+    /// Held for as long as the request is worked on.
+    _share: Option<BodyShare>,
+    limit: PhantomData<L>,
+}
 
 impl<L: BodyLimit> RawBody<L> {
     async fn read(request: Request) -> Result<Self, ApiError> {
@@ -86,6 +98,8 @@ impl<L: BodyLimit> RawBody<L> {
             discard(request.into_body()).await;
             return Err(ApiError::bad_request("BadContentEncoding", message));
         }
+        let budget = request.extensions().get::<BodyBudget>().filter(|_| L::COUNTS);
+        let mut share = budget.map(BodyBudget::share);
         let mut stream = request.into_body().into_data_stream();
         let mut read = BytesMut::new();
         while let Some(chunk) = stream.next().await {
@@ -102,9 +116,14 @@ impl<L: BodyLimit> RawBody<L> {
                     format!("The request body is too large (limit: {} bytes).", L::BYTES_MAX),
                 ));
             }
+            if let Some(Err(error)) = share.as_mut().map(|share| share.grow(chunk.len())) {
+                drop((read, chunk));
+                discard(Body::from_stream(stream)).await;
+                return Err(error);
+            }
             read.extend_from_slice(&chunk);
         }
-        Ok(Self(read.freeze(), PhantomData))
+        Ok(Self { bytes: read.freeze(), _share: share, limit: PhantomData })
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use query_cache::QueryCache;
 
 use axum::body::Body;
 use axum::extract::{Path, State as Shared};
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use freshet_sync::ClientVersion;
 
@@ -50,11 +50,19 @@ fn open(state: Arc<State>, segment: Option<&str>, request: Request<Body>) -> Res
     client_version::check_supported(&client)?;
     let address = request.extensions().get::<ClientAddress>().map(|address| address.0.ip().to_string());
     let metadata = requests::metadata(&request, address);
+    let Ok(place) = Arc::clone(&state.sockets).try_acquire_owned() else {
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "TooManyConnections",
+            format!("This server holds {} WebSockets at once.", state.config.limits.sockets_max),
+        ));
+    };
     let (response, socket) = upgrade::Handshake::check(request)?.accept();
     state.tasks.clone().spawn(async move {
         if let Some(socket) = socket.await {
             connection::run(state, client, metadata, socket).await;
         }
+        drop(place);
     });
     Ok(response.into_response())
 }

@@ -115,7 +115,12 @@ impl Fixture {
 
     /// As [`Self::new`], and on real ports.
     pub(super) async fn listening() -> Self {
-        let mut fixture = Self::new().await;
+        Self::listening_with(|_| {}).await
+    }
+
+    /// As [`Self::with`], and on real ports.
+    pub(super) async fn listening_with(change: impl FnOnce(&mut ServerConfig)) -> Self {
+        let mut fixture = Self::with(change).await;
         let started = Server::start(fixture.config.clone(), fixture.services.clone()).await;
         fixture.handle = Some(started.unwrap());
         fixture

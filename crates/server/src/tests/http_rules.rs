@@ -138,6 +138,18 @@ async fn compressed_bodies_are_understood_and_unknown_codings_refused() {
 }
 
 #[tokio::test]
+async fn large_bodies_share_one_budget() {
+    let server = Fixture::with(|config| config.limits.body_bytes_max = 1 << 20).await;
+    let echo = |bytes: usize| server.request(Method::POST, "/echo").body(vec![0; bytes]).send();
+    for _ in 0..3 {
+        assert_eq!(echo(1 << 20).await.status, StatusCode::OK);
+    }
+    let answer = echo((1 << 20) + 1).await;
+    let found = (answer.status, answer.code());
+    assert_eq!(found, (StatusCode::SERVICE_UNAVAILABLE, "TooManyRequestBytes".to_owned()));
+}
+
+#[tokio::test]
 async fn an_echo_is_what_was_sent() {
     let server = Fixture::new().await;
     let body = vec![7; 4 << 20];

@@ -26,6 +26,20 @@ impl TestSocket {
         Self(tokio_tungstenite::connect_async(request).await.unwrap().0)
     }
 
+    /// The HTTP status of a refused handshake.
+    pub(super) async fn refused(server: SocketAddr) -> u16 {
+        Self::try_open(server).await.err().expect("the handshake should be refused")
+    }
+
+    /// A socket, or the HTTP status of the refusal.
+    pub(super) async fn try_open(server: SocketAddr) -> Result<Self, u16> {
+        match tokio_tungstenite::connect_async(format!("ws://{server}/api/1.48.0/sync")).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// Opens and introduces itself.
     pub(super) async fn connected(server: SocketAddr, session: u128) -> Self {
         let mut socket = Self::open(server).await;

@@ -96,6 +96,42 @@ async fn a_message_above_64_mib_closes_with_1009() {
 }
 
 #[tokio::test]
+async fn a_large_result_arrives_whole_whoever_asks() {
+    let server = Fixture::listening().await;
+    let large = "é".repeat(4 << 20);
+    // The second address is that of clients which do not understand pieces.
+    for (path, chunks) in [("/api/1.48.0/sync", true), ("/api/sync", false)] {
+        let mut socket = TestSocket::open_at(server.addr(), path).await;
+        socket.subscribe(1, 0, "m:echo", json!({"large": large})).await;
+        let mut text = String::new();
+        let mut frame = socket.frame().await;
+        assert_eq!(frame["type"] == "TransitionChunk", chunks);
+        while frame["type"] == "TransitionChunk" {
+            text.push_str(frame["chunk"].as_str().unwrap());
+            if frame["partNumber"].as_u64().unwrap() + 1 == frame["totalParts"].as_u64().unwrap() {
+                frame = serde_json::from_str(&text).unwrap();
+                break;
+            }
+            frame = socket.frame().await;
+        }
+        assert!(frame["modifications"][0]["value"]["large"] == large.as_str(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_holds_only_so_many_sockets() {
+    let server = Fixture::listening_with(|config| config.limits.sockets_max = 1).await;
+    let socket = TestSocket::open(server.addr()).await;
+    assert_eq!(TestSocket::refused(server.addr()).await, 503);
+    drop(socket);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while TestSocket::try_open(server.addr()).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "the place was not given back");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn an_ordinary_request_to_the_socket_address_gets_an_answer() {
     let server = Fixture::new().await;
     let answer = server.get("/api/1.48.0/sync").await;
