@@ -52,7 +52,7 @@ export class Demo {
           if (demo.#process.exitCode !== null) {
             throw new Error("the demo has ended");
           }
-          return /^\s+(http:\/\/\S+)/m.exec(demo.#output)?.[1];
+          return /^\W+(http:\/\/\S+)/m.exec(demo.#output)?.[1];
         },
         150_000,
       );
