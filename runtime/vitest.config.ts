@@ -5,6 +5,6 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // Worker processes with the flags of the engine, so that the code runs as it will in a lane.
     pool: "forks",
-    execArgv: ["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"],
+    execArgv: ["--experimental-vm-modules", "--no-warnings"],
   },
 });

@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
 import { loadAddon } from "./addon.ts";
@@ -95,7 +96,7 @@ try {
   const config = process.env.FRESHET_ENGINE_CONFIG ?? "";
   // It holds the instance secret; nothing that is started from here needs it.
   delete process.env.FRESHET_ENGINE_CONFIG;
-  const ready = addon.startEngine(config, import.meta.dirname, onEvent);
+  const ready = addon.startEngine(config, fileURLToPath(new URL(".", import.meta.url)), onEvent);
   const { lanes: count, report } = JSON.parse(ready) as { lanes: number; report: unknown };
   for (let lane = 0; lane < count; lane += 1) {
     startLane(lane);

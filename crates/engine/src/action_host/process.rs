@@ -483,7 +483,6 @@ fn spawn(program: &HostProgram, kind: HostKind, env: &BTreeMap<String, String>) 
         }
         HostKind::Node => {
             // `"use node"` code sees the whole of Node, so nothing of it is switched off.
-            command.arg("--experimental-vm-modules").arg("--disable-warning=ExperimentalWarning");
             command.arg(&program.script).arg("node");
         }
     }
