@@ -8,11 +8,6 @@
  * @module
  */
 
-import type {
-  ApiFromModules,
-  FilterApi,
-  FunctionReference,
-} from "convex/server";
 import type * as answerBatch from "../answerBatch.js";
 import type * as answerRelay from "../answerRelay.js";
 import type * as answerRequest from "../answerRequest.js";
@@ -27,14 +22,12 @@ import type * as model from "../model.js";
 import type * as modelCall from "../modelCall.js";
 import type * as modelSettings from "../modelSettings.js";
 
-/**
- * A utility for referencing Convex functions in your app's API.
- *
- * Usage:
- * ```js
- * const myFunctionReference = api.myModule.myFunction;
- * ```
- */
+import type {
+  ApiFromModules,
+  FilterApi,
+  FunctionReference,
+} from "convex/server";
+
 declare const fullApi: ApiFromModules<{
   answerBatch: typeof answerBatch;
   answerRelay: typeof answerRelay;
@@ -50,10 +43,28 @@ declare const fullApi: ApiFromModules<{
   modelCall: typeof modelCall;
   modelSettings: typeof modelSettings;
 }>;
+
+/**
+ * A utility for referencing Convex functions in your app's public API.
+ *
+ * Usage:
+ * ```js
+ * const myFunctionReference = api.myModule.myFunction;
+ * ```
+ */
 export declare const api: FilterApi<
   typeof fullApi,
   FunctionReference<any, "public">
 >;
+
+/**
+ * A utility for referencing Convex functions in your app's internal API.
+ *
+ * Usage:
+ * ```js
+ * const myFunctionReference = internal.myModule.myFunction;
+ * ```
+ */
 export declare const internal: FilterApi<
   typeof fullApi,
   FunctionReference<any, "internal">
