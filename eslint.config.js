@@ -11,6 +11,9 @@ export default defineConfig(
     "**/node_modules/**",
     "**/dist/**",
     "**/.venv/**",
+    // Data of local servers, and copies of apps that tests push.
+    "**/.freshet/**",
+    "tests/.work/**",
     // Written by the `convex` CLI.
     "**/_generated/**",
   ]),

@@ -3,6 +3,8 @@
 //! The main thread starts and stops the engine and reports the end of lane threads. Lane threads take calls and carry
 //! out host calls. Everything is synchronous, because a lane has nothing else to do meanwhile.
 
+#![expect(clippy::needless_pass_by_value, reason = "Node-API hands over owned strings")]
+
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -236,7 +236,6 @@ fn address(host: &str, port: u16) -> Result<SocketAddr, EngineError> {
     Ok(SocketAddr::new(ip, port))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as the argument of map_err")]
 fn configuration(error: impl std::fmt::Display) -> EngineError {
     EngineError::Configuration(error.to_string())
 }
