@@ -12,7 +12,7 @@ import { workerData } from "node:worker_threads";
 
 import { loadAddon } from "./addon.ts";
 import { CodeCache } from "./modules.ts";
-import { describeThrown, payload, type Outcome } from "./outcome.ts";
+import { describeThrown, payload } from "./outcome.ts";
 import { RealmStock, TransactionRun } from "./transaction.ts";
 
 /** Exit code of a lane that asks to be replaced by a fresh one. */
@@ -34,10 +34,10 @@ const { _tickCallback: drainMicrotasks } = process as unknown as { _tickCallback
 
 let current: TransactionRun | undefined;
 process.on("unhandledRejection", (reason, promise) => {
-  current?.unhandled.set(promise, reason);
+  current?.reject(promise, reason);
 });
 process.on("rejectionHandled", (promise) => {
-  current?.unhandled.delete(promise);
+  current?.forgive(promise);
 });
 // An exception out of a callback of a Web API; the call that caused it is the one that is running.
 process.on("uncaughtException", (error) => {
@@ -61,12 +61,27 @@ function serve(): void {
     const run = new TransactionRun(lane, addon, realms, cache);
     current = run;
     run.start(event.invocation);
-    drainMicrotasks();
-    if (run.outcome === undefined && (run.held > 0 || run.mayNeedEventLoop)) {
+    if (!settle(run)) {
       waitForEventLoop(run);
       return;
     }
     finish(run);
+  }
+}
+
+/** Drives a run as far as microtasks take it. False when only the event loop can take it further. */
+function settle(run: TransactionRun): boolean {
+  for (;;) {
+    do {
+      drainMicrotasks();
+    } while (run.advance());
+    if (run.outcome !== undefined) {
+      return true;
+    }
+    if (run.held > 0 || run.mayNeedEventLoop) {
+      return false;
+    }
+    run.giveUp();
   }
 }
 
@@ -77,11 +92,15 @@ function serve(): void {
 function waitForEventLoop(run: TransactionRun): void {
   let graceEnds = performance.now() + GRACE_MS;
   const turn = (): void => {
-    drainMicrotasks();
+    let isSettled = settle(run);
     if (run.held > 0) {
       graceEnds = performance.now() + GRACE_MS;
+    } else if (!isSettled && performance.now() >= graceEnds) {
+      run.giveUp();
+      graceEnds = performance.now() + GRACE_MS;
+      isSettled = settle(run);
     }
-    if (run.outcome === undefined && performance.now() < graceEnds) {
+    if (!isSettled) {
       setTimeout(turn, 0);
       return;
     }
@@ -92,7 +111,7 @@ function waitForEventLoop(run: TransactionRun): void {
 }
 
 function finish(run: TransactionRun): void {
-  const outcome = finalOutcome(run);
+  const outcome = run.verdict();
   run.close();
   current = undefined;
   addon.laneFinish(lane, outcome.ok, payload(outcome));
@@ -100,14 +119,6 @@ function finish(run: TransactionRun): void {
   if (calls % CALLS_BETWEEN_HEAP_CHECKS === 0 && v8.getHeapStatistics().used_heap_size > HEAP_BYTES_ROTATE) {
     process.exit(EXIT_ROTATE);
   }
-}
-
-function finalOutcome(run: TransactionRun): Outcome {
-  const [rejection] = run.unhandled.values();
-  if (run.unhandled.size > 0 && run.outcome?.ok !== false) {
-    return { ok: false, error: describeThrown(rejection) };
-  }
-  return run.outcome ?? { ok: false, error: { message: "Returned promise will never resolve", frames: [] } };
 }
 
 // The module's own evaluation is a microtask; microtasks can be drained by hand only outside of it.

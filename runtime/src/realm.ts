@@ -102,6 +102,7 @@ interface Outside {
 /** One context. It serves one call and is then left to the garbage collector. */
 export class Realm {
   readonly context: vm.Context;
+  readonly #promisePrototype: object;
   #host: RealmHost | undefined;
 
   constructor(kind: RealmKind) {
@@ -137,13 +138,18 @@ export class Realm {
       subtle: globalThis.crypto.subtle,
       outerPerformance: globalThis.performance,
     };
-    const installer = INSTALL_SCRIPT.runInContext(this.context) as (outside: Outside) => void;
-    installer(outside);
+    const installer = INSTALL_SCRIPT.runInContext(this.context) as (outside: Outside) => object;
+    this.#promisePrototype = installer(outside);
   }
 
   /** Binds the realm to the one call that it serves. */
   attach(host: RealmHost): void {
     this.#host = host;
+  }
+
+  /** Whether a promise was made by code of this realm. */
+  owns(promise: object): boolean {
+    return Object.prototype.isPrototypeOf.call(this.#promisePrototype, promise);
   }
 
   /** An error object of the realm's own class `name`. */
@@ -162,9 +168,10 @@ export class Realm {
 
 /**
  * Runs inside the context, so that functions, promises, errors and dates that user code meets belong to it. It is
- * turned to text and compiled there: it must not refer to anything outside its own body.
+ * turned to text and compiled there: it must not refer to anything outside its own body. Returns the prototype of the
+ * realm's promises.
  */
-function install(outside: Outside): void {
+function install(outside: Outside): object {
   const realm = globalThis as unknown as Record<string, unknown>;
   const define = (name: string, value: unknown): void => {
     Object.defineProperty(realm, name, { value, writable: true, configurable: true, enumerable: false });
@@ -242,6 +249,15 @@ function install(outside: Outside): void {
     configurable: true,
   });
 
+  // It would block the thread, and everyone who shares it.
+  Object.defineProperty(Atomics, "wait", {
+    value: function wait(): never {
+      throw new TypeError("Atomics.wait cannot be called in this context");
+    },
+    writable: true,
+    configurable: true,
+  });
+
   for (const [name, value] of Object.entries(outside.classes)) {
     if (outside.mayWait.includes(name)) {
       Object.defineProperty(realm, name, {
@@ -262,7 +278,25 @@ function install(outside: Outside): void {
 
   const quota = 65_536;
   const subtle = outside.subtle;
-  const refusedInTransactions = ["generateKey"];
+  /** Operations whose results differ from one time to the next, and so are no part of a transaction. */
+  const isRandom = (name: string, args: unknown[]): boolean => {
+    const algorithmOf = (value: unknown): string => {
+      const name = typeof value === "object" && value !== null ? (value as { name?: unknown }).name : value;
+      return String(name).toUpperCase();
+    };
+    switch (name) {
+      case "generateKey":
+        return true;
+      case "sign":
+        return ["ECDSA", "RSA-PSS"].includes(algorithmOf(args[0]));
+      case "encrypt":
+        return algorithmOf(args[0]) === "RSA-OAEP";
+      case "wrapKey":
+        return algorithmOf(args[3]) === "RSA-OAEP";
+      default:
+        return false;
+    }
+  };
   const subtleFacade: Record<string, unknown> = {};
   const subtleMethods = [
     "decrypt", "deriveBits", "deriveKey", "digest", "encrypt", "exportKey", "generateKey", "importKey", "sign",
@@ -272,7 +306,7 @@ function install(outside: Outside): void {
     const method = Reflect.get(subtle, name) as (...args: unknown[]) => Promise<unknown>;
     Object.defineProperty(subtleFacade, name, {
       value: async (...args: unknown[]): Promise<unknown> => {
-        if (!outside.isAction && refusedInTransactions.includes(name)) {
+        if (!outside.isAction && isRandom(name, args)) {
           outside.refuse("cryptographic randomness");
         }
         const release = host().hold();
@@ -376,6 +410,7 @@ function install(outside: Outside): void {
   }
   Object.defineProperty(consoleObject, Symbol.toStringTag, { value: "console" });
   define("console", consoleObject);
+  return Promise.prototype;
 }
 
 const INSTALL_SCRIPT = new vm.Script(`"use strict";(${install.toString()})`, { filename: "freshet/runtime/realm.js" });

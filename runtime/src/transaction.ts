@@ -13,6 +13,7 @@ import { SeededRandom } from "./random.ts";
 import { Realm, type HostCallError, type RealmHost } from "./realm.ts";
 
 const NESTED_CALL = "1.0/runUdf";
+const NEVER: Outcome = { ok: false, error: { message: "Returned promise will never resolve", frames: [] } };
 
 /** Makes realms ahead of time, so that a call need not wait for one. */
 export class RealmStock {
@@ -34,12 +35,13 @@ export class RealmStock {
   }
 }
 
-/** One top-level attempt. */
+/**
+ * One top-level attempt. Whoever drives it drains the microtasks, then calls `advance()`, until that has nothing more to
+ * do.
+ */
 export class TransactionRun {
   /** Set once the outcome is known. */
   outcome: Outcome | undefined;
-  /** Rejections that nobody has handled yet. */
-  readonly unhandled = new Map<Promise<unknown>, unknown>();
   /** Whether a Web API was touched whose promises may need the event loop. */
   mayNeedEventLoop = false;
   /** Operations under way that need the event loop. */
@@ -50,6 +52,10 @@ export class TransactionRun {
   readonly #realms: RealmStock;
   readonly #cache: CodeCache;
   readonly #frames: Frame[] = [];
+  /** The realms of all functions of this attempt, the finished ones included. */
+  readonly #ownRealms: Realm[] = [];
+  /** Rejections that nobody has handled yet. */
+  readonly #unhandled = new Map<Promise<unknown>, unknown>();
 
   constructor(lane: number, addon: Addon, realms: RealmStock, cache: CodeCache) {
     this.#lane = lane;
@@ -58,11 +64,58 @@ export class TransactionRun {
     this.#cache = cache;
   }
 
-  /** Starts the attempt; `outcome` is set when the microtasks that follow from it are done, or later. */
+  /** Starts the attempt. */
   start(invocation: Invocation): void {
-    void this.#runFrame(invocation).then((outcome) => {
+    this.#run(invocation, (outcome) => {
       this.outcome ??= outcome;
     });
+  }
+
+  /**
+   * To be called when no microtask is left: ends the innermost function if its promise is settled. Not before, because
+   * what it started without waiting for it still counts: the host calls of its continuations are served until there
+   * are none. Returns whether that may have made new microtasks.
+   */
+  advance(): boolean {
+    const frame = this.#frames.at(-1);
+    if (this.outcome !== undefined || frame?.outcome === undefined || (frame.outcome.ok && this.held > 0)) {
+      return false;
+    }
+    this.#end(frame, frame.outcome);
+    return true;
+  }
+
+  /** Ends the innermost function, whose promise nothing that is under way can settle. */
+  giveUp(): void {
+    const frame = this.#frames.at(-1);
+    if (this.outcome === undefined && frame !== undefined) {
+      this.#end(frame, NEVER);
+    }
+  }
+
+  /** Notes a rejection that nobody handles, unless it is left from an earlier call. */
+  reject(promise: Promise<unknown>, reason: unknown): void {
+    const isOurs =
+      this.#ownRealms.some((realm) => realm.owns(promise)) ||
+      // The Web API's promises are Node's own.
+      ((this.held > 0 || this.mayNeedEventLoop) && promise instanceof Promise);
+    if (isOurs) {
+      this.#unhandled.set(promise, reason);
+    }
+  }
+
+  /** A rejection was handled after all. */
+  forgive(promise: Promise<unknown>): void {
+    this.#unhandled.delete(promise);
+  }
+
+  /** What the attempt came to: a rejection that nobody handled fails it even when its function succeeded. */
+  verdict(): Outcome {
+    const [unhandled] = this.#unhandled;
+    if (unhandled !== undefined && this.outcome?.ok !== false) {
+      return { ok: false, error: describeThrown(unhandled[1]) };
+    }
+    return this.outcome ?? NEVER;
   }
 
   /** Ends the attempt: nothing that user code left running may reach the engine from now on. */
@@ -73,25 +126,34 @@ export class TransactionRun {
     this.#frames.length = 0;
   }
 
-  async #runFrame(invocation: Invocation): Promise<Outcome> {
-    const frame = new Frame(invocation);
+  #run(invocation: Invocation, ended: (outcome: Outcome) => void): void {
+    const frame = new Frame(invocation, ended);
     this.#frames.push(frame);
-    try {
-      return { ok: true, value: await this.#call(frame, invocation) };
-    } catch (thrown) {
-      return { ok: false, error: describeThrown(thrown) };
-    } finally {
-      frame.open = false;
-      const position = this.#frames.indexOf(frame);
-      if (position >= 0) {
-        this.#frames.splice(position, 1);
-      }
-    }
+    this.#call(frame, invocation).then(
+      (value) => {
+        frame.outcome = { ok: true, value };
+      },
+      (thrown: unknown) => {
+        // A function that failed does not go on, whatever it has started.
+        frame.open = false;
+        frame.outcome = { ok: false, error: describeThrown(thrown) };
+        if (frame === this.#frames[0]) {
+          this.outcome ??= frame.outcome;
+        }
+      },
+    );
+  }
+
+  #end(frame: Frame, outcome: Outcome): void {
+    frame.open = false;
+    this.#frames.pop();
+    frame.ended(outcome);
   }
 
   async #call(frame: Frame, invocation: Invocation): Promise<string> {
     const { modulePath, exportName, kind, codeVersion } = invocation;
     const realm = this.#realms.take();
+    this.#ownRealms.push(realm);
     realm.attach(this.#host(frame));
     const graph = new ModuleGraph({
       realm,
@@ -167,6 +229,10 @@ export class TransactionRun {
         return reply.ok ? { ok: true, value: reply.text } : { ok: false, error: toHostCallError(reply) };
       },
       asyncSyscall: (op, args, resolve, reject) => {
+        if (!frame.open) {
+          // What is left of a function that is over does not go on.
+          return;
+        }
         const refused = this.#refusal(frame, op);
         if (refused !== undefined) {
           reject({ message: refused });
@@ -176,7 +242,10 @@ export class TransactionRun {
         this.#serveWaiting(frame);
       },
       jsSyscall: (op) => {
-        throw new CallFailure(`Unknown JS syscall: ${op}`);
+        const failure = new CallFailure(`Unknown JS syscall: ${op}`);
+        // It ends the call, whether or not user code catches the exception.
+        this.outcome ??= { ok: false, error: describeThrown(failure) };
+        throw failure;
       },
       mayWait: () => {
         this.mayNeedEventLoop = true;
@@ -231,10 +300,7 @@ export class TransactionRun {
       return;
     }
     frame.suspended = true;
-    void this.#runFrame(begun.invocation).then((outcome) => {
-      if (!frame.open) {
-        return;
-      }
+    this.#run(begun.invocation, (outcome) => {
       const reply = this.#addon.laneEndNested(this.#lane, outcome.ok, payload(outcome));
       frame.suspended = false;
       this.#settle(reply, resolve, reject);
@@ -275,11 +341,16 @@ class Frame {
   open = true;
   importing = true;
   suspended = false;
+  /** How the function's promise was settled. */
+  outcome: Outcome | undefined;
+  /** Told when the function is over. */
+  readonly ended: (outcome: Outcome) => void;
   nowMs: number;
   random: SeededRandom;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(invocation: Invocation) {
+  constructor(invocation: Invocation, ended: (outcome: Outcome) => void) {
+    this.ended = ended;
     this.nowMs = invocation.importTimeMs;
     this.random = new SeededRandom(Buffer.from(invocation.importSeed, "hex"));
   }
