@@ -50,6 +50,8 @@ impl EngineLaunch {
             // The secret is in the configuration, which the engine takes out of its environment; a copy here would
             // stay readable for functions and whatever else the engine starts.
             .env_remove("INSTANCE_SECRET")
+            // Of colours it cannot judge by itself: what it writes to is a pipe to us, wherever we write to.
+            .envs((!console::is_interactive()).then_some(("NO_COLOR", "1")))
             // The engine notices our death, however sudden, by the end of this pipe.
             .stdin(Stdio::piped());
         Ok(command)
@@ -139,13 +141,7 @@ async fn run_once(
                     on_ready(&ready);
                 }
             }
-            status = engine.wait() => {
-                let status = status.context("waiting for the engine")?;
-                if status.code() == Some(launch::EXIT_CONFIGURATION) {
-                    return Ok(End::Misconfigured);
-                }
-                return Ok(End::Died(describe(status)));
-            }
+            // Before the engine's own end: a service manager may have asked both of us.
             () = shutdown.requested() => {
                 let asked = Instant::now();
                 let status = engine.stop(shutdown).await.context("stopping the engine")?;
@@ -157,6 +153,13 @@ async fn run_once(
                     ));
                 }
                 return Ok(End::Stopped);
+            }
+            status = engine.wait() => {
+                let status = status.context("waiting for the engine")?;
+                if status.code() == Some(launch::EXIT_CONFIGURATION) {
+                    return Ok(End::Misconfigured);
+                }
+                return Ok(End::Died(describe(status)));
             }
         }
     }

@@ -75,17 +75,10 @@ async fn demonstrate(args: &DemoArgs, checkout: &Checkout, shutdown: &Shutdown) 
     };
     let chat = async {
         let outcome = async {
-            let mut started = false;
+            // When it ended instead, its own outcome says why.
             steps
-                .run("Starting the server", async {
-                    started = ready.await.is_ok();
-                    Ok(())
-                })
+                .run("Starting the server", async { ready.await.map_err(|_| step::Interrupted.into()) })
                 .await?;
-            if !started {
-                // The engine's own outcome says why.
-                return Err(step::Interrupted.into());
-            }
             let model = Model::choose(&steps, checkout).await?;
             environment::update(&steps, &service, &model).await?;
             steps

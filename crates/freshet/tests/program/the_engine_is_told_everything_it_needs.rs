@@ -47,6 +47,8 @@ fn flags_and_variables_reach_the_engine_and_the_secret_stays_out_of_its_environm
     assert_eq!((config.lanes, config.log_filter.as_str()), (3, "debug"));
     assert!(config.port != 0 && config.site_port != 0);
     assert_eq!(variable("INSTANCE_SECRET"), None);
+    // The test's end of standard error is no terminal.
+    assert_eq!(variable("NO_COLOR").as_deref(), Some("1"));
     assert!(variable("FRESHET_ADDON").unwrap().ends_with("/engine-library"));
     let arguments = scratch.read("arguments").unwrap();
     assert!(std::path::Path::new(arguments.lines().last().unwrap()).is_file(), "{arguments}");

@@ -39,6 +39,8 @@ pub(super) async fn build(
         steps.skip(TITLE, "up to date");
         return Ok(page);
     }
+    // What the stamp speaks of is gone as soon as the build begins, and the build may not get to its end.
+    forget(&stamp_file).with_context(|| format!("cannot remove {}", stamp_file.display()))?;
     let mut command = npm_command(npm, checkout, &["run", "build", "-w", "examples/chat"]);
     command.env("VITE_CONVEX_URL", &listen.api_origin).env("VITE_CONVEX_SITE_URL", &listen.site_origin);
     steps.command(TITLE, command, "`npm ci` at the top of the checkout, then run this again").await?;
@@ -46,6 +48,13 @@ pub(super) async fn build(
         .and_then(|()| fs::write(&stamp_file, stamp))
         .with_context(|| format!("cannot note the build in {}", stamp_file.display()))?;
     Ok(page)
+}
+
+fn forget(stamp_file: &Path) -> io::Result<()> {
+    match fs::remove_file(stamp_file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Serves the page until cancelled.
