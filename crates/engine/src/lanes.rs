@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use freshet_functions::host::{CodePackage, Invocation, LaneFailure};
 use freshet_functions::{CallLimits, Lane, LaneNext, LaneQueue};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 /// How often the watchdog looks; calls overrun their limit by at most this.
 const WATCHDOG_INTERVAL: Duration = Duration::from_millis(20);
@@ -18,12 +18,17 @@ const WATCHDOG_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct LaneSlot {
     pub(crate) lane: Lane,
     code: RwLock<Option<Arc<CodePackage>>>,
-    /// Set when the V8 thread is being ended, so that it is asked only once.
-    condemned: AtomicBool,
+    /// Number of the attempt for which the V8 thread is being ended. That takes a moment, in which the attempt may end
+    /// by itself and another one begin.
+    condemned: Mutex<Option<u64>>,
 }
 
 impl LaneSlot {
     pub(crate) fn next(&self, timeout: Duration) -> LaneNext {
+        if self.condemned.lock().is_some() {
+            // The thread has not long to live: the next call is for the one after it.
+            return LaneNext::Closed;
+        }
         let next = self.lane.next(timeout);
         if let LaneNext::Run(invocation) = &next {
             self.adopt(invocation);
@@ -56,7 +61,7 @@ impl Lanes {
             .map(|_| LaneSlot {
                 lane: queue.lane(),
                 code: RwLock::default(),
-                condemned: AtomicBool::new(false),
+                condemned: Mutex::default(),
             })
             .collect();
         Self { slots }
@@ -75,13 +80,12 @@ impl Lanes {
         let Some(slot) = self.get(lane) else {
             return;
         };
-        slot.lane.abandon(match reason {
-            "userTimeout" => LaneFailure::UserTimeout,
-            "systemTimeout" => LaneFailure::SystemTimeout,
-            "outOfMemory" => LaneFailure::OutOfMemory,
-            _ => LaneFailure::Crashed,
-        });
-        slot.condemned.store(false, Ordering::Release);
+        let condemned = slot.condemned.lock().take();
+        let running = slot.lane.clock().map(|clock| clock.attempt);
+        match failure(reason, condemned, running) {
+            Some(failure) => slot.lane.abandon(failure),
+            None => slot.lane.start_over(),
+        }
     }
 
     /// Looks at every running call and has `end` end the threads of those that ran too long.
@@ -99,10 +103,47 @@ impl Lanes {
                 } else {
                     continue;
                 };
-                if !slot.condemned.swap(true, Ordering::AcqRel) {
+                let mut condemned = slot.condemned.lock();
+                if condemned.is_none() {
+                    *condemned = Some(clock.attempt);
                     end(number as u32, reason);
                 }
             }
         }
+    }
+}
+
+/// What the end of a thread means for the attempt that was running; `None` when it was meant for an earlier one.
+fn failure(reason: &str, condemned: Option<u64>, running: Option<u64>) -> Option<LaneFailure> {
+    match reason {
+        "userTimeout" | "systemTimeout" if condemned != running => None,
+        "userTimeout" => Some(LaneFailure::UserTimeout),
+        "systemTimeout" => Some(LaneFailure::SystemTimeout),
+        "outOfMemory" => Some(LaneFailure::OutOfMemory),
+        _ => Some(LaneFailure::Crashed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attempt_that_ran_too_long_fails() {
+        assert_eq!(failure("userTimeout", Some(7), Some(7)), Some(LaneFailure::UserTimeout));
+        assert_eq!(failure("systemTimeout", Some(7), Some(7)), Some(LaneFailure::SystemTimeout));
+    }
+
+    #[test]
+    fn an_attempt_that_began_when_its_thread_was_already_condemned_does_not_fail() {
+        assert_eq!(failure("userTimeout", Some(7), Some(8)), None);
+        // The order reached the thread that took the condemned one's place.
+        assert_eq!(failure("userTimeout", None, Some(8)), None);
+    }
+
+    #[test]
+    fn a_thread_that_dies_by_itself_takes_its_attempt_along() {
+        assert_eq!(failure("outOfMemory", None, Some(7)), Some(LaneFailure::OutOfMemory));
+        assert_eq!(failure("crashed", None, Some(7)), Some(LaneFailure::Crashed));
     }
 }

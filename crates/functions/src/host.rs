@@ -225,7 +225,7 @@ pub enum EvaluationTask {
 }
 
 /// What the evaluation of one module found.
-pub type EvaluationReply = Result<Evaluated, EvaluationError>;
+pub type EvaluationReply = Result<Evaluated, Box<EvaluationError>>;
 
 /// A successful evaluation.
 #[derive(Clone, Debug, Deserialize)]

@@ -279,12 +279,12 @@ async fn evaluate_in(
     Ok(replies)
 }
 
-fn failed(code: &str, message: &str) -> EvaluationError {
-    EvaluationError {
+fn failed(code: &str, message: &str) -> Box<EvaluationError> {
+    Box::new(EvaluationError {
         error: JsError { message: message.to_owned(), ..JsError::default() },
         code: code.to_owned(),
         ..EvaluationError::default()
-    }
+    })
 }
 
 fn kind_of(code: &CodePackage, task: &EvaluationTask) -> HostKind {

@@ -54,17 +54,20 @@ fn reply(job: &EvaluationJob, task: &EvaluationTask) -> EvaluationReply {
     while let Some((before, rest)) = text.clone().split_once("{env:") {
         let (name, after) = rest.split_once('}').unwrap();
         let Some(value) = job.env.get(name) else {
-            return Err(EvaluationError { missing_env: Some(name.into()), ..EvaluationError::default() });
+            return Err(Box::new(EvaluationError {
+                missing_env: Some(name.into()),
+                ..EvaluationError::default()
+            }));
         };
         text = format!("{before}{value}{after}");
     }
     if let Some(message) = text.strip_prefix("throw ") {
         let error = JsError { message: format!("Uncaught Error: {message}"), ..JsError::default() };
-        return Err(EvaluationError {
+        return Err(Box::new(EvaluationError {
             error,
             log_lines: vec!["[LOG] 'hi'".into()],
             ..EvaluationError::default()
-        });
+        }));
     }
     Ok(match task {
         EvaluationTask::Functions { .. } => Evaluated::Functions(serde_json::from_str(&text).unwrap()),
