@@ -21,7 +21,7 @@ use crate::options::DatabaseOptions;
 use crate::query::cursor::CursorKey;
 use crate::read_set::ReadSet;
 use crate::subscription::Subscriptions;
-use crate::transaction::view::View;
+use crate::transaction::view::{Lost, View};
 
 /// How far commits are durable.
 #[derive(Clone, Debug)]
@@ -86,17 +86,24 @@ impl Shared {
         let mut enforcer = Arc::clone(&state.enforcer);
         let mut counts = state.counts.clone();
         drop(state);
+        let newest_catalog = Arc::clone(&catalog);
+        let mut catalog_changed = None;
         for commit in &later {
             overlay.undo(commit);
             State::add_counts(&mut counts, &commit.counts, true);
             if let Some(before) = &commit.catalog_before {
                 catalog = Arc::clone(before);
+                catalog_changed = catalog_changed.or(Some(commit.timestamp));
             }
             if let Some(before) = &commit.enforcer_before {
                 enforcer = Arc::clone(before);
             }
         }
-        Ok(Moment { view: View::new(snapshot, overlay, ts), catalog, enforcer, counts })
+        // Writes after an index was dropped left its entries alone, so they cannot be undone.
+        let lost = catalog_changed
+            .map(|since| Lost { indexes: catalog.maintained_unlike(&newest_catalog), since })
+            .filter(|lost| !lost.indexes.is_empty());
+        Ok(Moment { view: View::new(snapshot, overlay, ts).without(lost), catalog, enforcer, counts })
     }
 
     /// A store snapshot with the state that fits it: the overlay has every commit that the snapshot lacks.

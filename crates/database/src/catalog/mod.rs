@@ -101,6 +101,16 @@ impl Catalog {
             .or_else(|| named().rfind(|index| index.state != IndexState::Deleting))
     }
 
+    /// Indexes that writes keep up to date here, but not in another catalog.
+    pub(crate) fn maintained_unlike(&self, other: &Catalog) -> Vec<IndexId> {
+        self.indexes
+            .values()
+            .flat_map(|indexes| indexes.iter().filter(|index| index.is_maintained()))
+            .map(|index| index.id)
+            .filter(|id| !other.index(*id).is_some_and(|index| index.is_maintained()))
+            .collect()
+    }
+
     /// The table that an index belongs to.
     #[must_use]
     pub fn table_of_index(&self, index: IndexId) -> Option<&Arc<TableMeta>> {

@@ -57,3 +57,31 @@ fn moments_outside_the_window_are_refused_and_old_transactions_cannot_commit() {
     let future = fixture.database.visible_ts().succ();
     assert!(matches!(fixture.database.begin_at(future), Err(SystemError::OutOfRetention { .. })));
 }
+
+#[test]
+fn an_index_that_was_dropped_since_is_not_read_in_the_past() {
+    let fixture = fixture();
+    let id = fixture.insert("t", object([("n", num(1.0))]));
+    add_index(&fixture, "t", "by_n", &["n"]);
+    let before = fixture.database.visible_ts();
+    let index = fixture.database.begin().unwrap().index_states(Namespace::ROOT)[..]
+        .iter()
+        .find(|progress| progress.index.name == "by_n")
+        .map(|progress| progress.index.id)
+        .unwrap();
+    fixture.run(|transaction| transaction.drop_index(index).unwrap());
+    // From here on nobody keeps its entries up to date.
+    fixture.run(|transaction| {
+        let mut user = transaction.user(Namespace::ROOT);
+        user.patch(&id, None, [("n".to_owned(), Some(num(9.0)))].into()).unwrap();
+    });
+    fixture.settle();
+    let mut past = fixture.database.begin_at(before).unwrap();
+    let by_n = range("t.by_n", "asc", serde_json::json!([]));
+    assert!(matches!(
+        past.user(Namespace::ROOT).collect(&by_n),
+        Err(DatabaseError::System(SystemError::OutOfRetention { .. }))
+    ));
+    let rows = collect(&mut past, &scan("t", "asc", serde_json::json!([])));
+    assert_eq!(field(&rows[0], "n"), num(1.0));
+}

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use freshet_store::{IndexRow, Order, ScanChunk, Snapshot};
+use freshet_store::{IndexId, IndexRow, Order, ScanChunk, Snapshot};
 use freshet_values::{InternalId, KeyInterval, TableNumber, Timestamp, key};
 
 use crate::catalog::{IndexMeta, TableMeta, by_id_key};
@@ -20,6 +20,15 @@ pub(crate) struct View {
     snapshot: Arc<dyn Snapshot>,
     overlay: Overlay,
     timestamp: Timestamp,
+    lost: Option<Lost>,
+}
+
+/// Indexes whose entries at the view's moment are not known any more.
+#[derive(Clone)]
+pub(crate) struct Lost {
+    pub(crate) indexes: Vec<IndexId>,
+    /// The moment from which on all indexes can be read.
+    pub(crate) since: Timestamp,
 }
 
 /// An index key with its document.
@@ -34,7 +43,12 @@ pub(crate) struct Chunk {
 
 impl View {
     pub(crate) fn new(snapshot: Arc<dyn Snapshot>, overlay: Overlay, timestamp: Timestamp) -> View {
-        View { snapshot, overlay, timestamp }
+        View { snapshot, overlay, timestamp, lost: None }
+    }
+
+    /// The same, but these indexes cannot be scanned.
+    pub(crate) fn without(self, lost: Option<Lost>) -> View {
+        View { lost, ..self }
     }
 
     pub(crate) fn timestamp(&self) -> Timestamp {
@@ -64,6 +78,9 @@ impl View {
     ) -> Result<Chunk, SystemError> {
         if interval.is_empty() {
             return Ok(Chunk { rows: Vec::new(), rest: None });
+        }
+        if let Some(lost) = self.lost.as_ref().filter(|lost| lost.indexes.contains(&index.id)) {
+            return Err(SystemError::OutOfRetention { requested: self.timestamp, oldest: lost.since });
         }
         let stored = if index.is_by_id() {
             self.scan_by_id(table, interval, order, limit)?
