@@ -34,7 +34,8 @@ const META_CURSOR_SECRET: &str = "cursor_secret";
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
-    _threads: Arc<Threads>,
+    /// Held for its end.
+    threads: Arc<Threads>,
 }
 
 /// A commit that is visible.
@@ -47,7 +48,8 @@ pub struct Commit {
 /// The threads of a database; they end with its last handle.
 struct Threads {
     shared: Arc<Shared>,
-    handles: Mutex<Vec<JoinHandle<()>>>,
+    committer: Option<JoinHandle<()>>,
+    maintenance: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Database {
@@ -81,11 +83,16 @@ impl Database {
             conflict_check_off: AtomicBool::new(false),
         });
         let counts = shared.state.lock().counts.iter().map(|(table, count)| (*table, *count)).collect();
-        let threads = Threads { shared: Arc::clone(&shared), handles: Mutex::new(Vec::new()) };
-        threads.spawn("freshet-committer", |shared| committer::run(shared, counts))?;
-        let database = Database { shared, _threads: Arc::new(threads) };
+        let committer = spawn("freshet-committer", &shared, |shared| committer::run(shared, counts))?;
+        let threads = Threads {
+            shared: Arc::clone(&shared),
+            committer: Some(committer),
+            maintenance: Mutex::new(None),
+        };
+        let database = Database { shared, threads: Arc::new(threads) };
         database.prepare()?;
-        database._threads.spawn("freshet-maintenance", maintenance::run)?;
+        let maintenance = spawn("freshet-maintenance", &database.shared, maintenance::run)?;
+        *database.threads.maintenance.lock() = Some(maintenance);
         Ok(database)
     }
 
@@ -273,32 +280,29 @@ impl Database {
     }
 }
 
-impl Threads {
-    fn spawn(
-        &self,
-        name: &str,
-        run: impl FnOnce(&Arc<Shared>) + Send + 'static,
-    ) -> Result<(), DatabaseError> {
-        let shared = Arc::clone(&self.shared);
-        let handle = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || run(&shared))
-            .map_err(|error| SystemError::Defect(format!("thread {name} cannot start: {error}")))?;
-        self.handles.lock().push(handle);
-        Ok(())
-    }
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+) -> Result<JoinHandle<()>, DatabaseError> {
+    let shared = Arc::clone(shared);
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared));
+    Ok(started.map_err(|error| SystemError::Defect(format!("thread {name} cannot start: {error}")))?)
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.shared.maintenance.close();
-        self.shared.state.lock().closing = true;
-        self.shared.queue_filled.notify_all();
-        for handle in self.handles.get_mut().drain(..) {
-            if handle.join().is_err() {
+        let join = |handle: Option<JoinHandle<()>>| {
+            if handle.is_some_and(|handle| handle.join().is_err()) {
                 tracing::error!("a thread of the database panicked");
             }
-        }
+        };
+        // The committer ends last: maintenance waits for it to store what it commits.
+        self.shared.maintenance.close();
+        join(self.maintenance.get_mut().take());
+        self.shared.state.lock().closing = true;
+        self.shared.queue_filled.notify_all();
+        join(self.committer.take());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The thread that makes commits durable: one write to disk for all that wait.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use freshet_store::{Batch, TableId};
@@ -17,7 +18,15 @@ const DROP_CHANGES_MAX: usize = 1024;
 
 /// Runs until the database is closed and everything is stored, or until the store fails. `counts` are the stored numbers
 /// of documents: those in the shared state may be ahead, by commits that wait.
-pub(crate) fn run(shared: &Shared, mut counts: BTreeMap<TableId, u64>) {
+pub(crate) fn run(shared: &Shared, counts: BTreeMap<TableId, u64>) {
+    // Without this thread nobody would ever be told, so whatever ends it early counts as a failure of the store.
+    let stored = std::panic::catch_unwind(AssertUnwindSafe(|| store_groups(shared, counts)));
+    if stored.is_err() {
+        fail(shared, "the committer panicked");
+    }
+}
+
+fn store_groups(shared: &Shared, mut counts: BTreeMap<TableId, u64>) {
     while let Some(group) = next_group(shared) {
         let batch = batch(&group, &mut counts);
         if let Err(error) = shared.store.commit(&batch) {

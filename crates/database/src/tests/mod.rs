@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value)] // `json!` reads better without a reference to each.
 
+mod closing;
 mod durability;
 mod errors;
 mod indexes;

@@ -1,11 +1,18 @@
 //! Switches that make the in-memory store misbehave as disks do.
 
+use std::sync::Arc;
+
 use parking_lot::{Condvar, Mutex};
 
 use crate::StoreError;
 
+/// What a test does in the middle of an operation.
+type Hook = Arc<dyn Fn() + Send + Sync>;
+
 #[derive(Default)]
 struct Switches {
+    on_commit: Option<Hook>,
+    on_snapshot: Option<Hook>,
     fail_commits: Option<StoreError>,
     fail_reads: Option<StoreError>,
     hold_commits: bool,
@@ -38,12 +45,26 @@ impl Faults {
         self.changed.notify_all();
     }
 
+    /// Runs before every commit from now on, on the committing thread and without any lock held: it may block or panic.
+    pub fn on_commit(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.switches.lock().on_commit = Some(Arc::new(hook));
+    }
+
+    /// Like [`Faults::on_commit`], for taking snapshots.
+    pub fn on_snapshot(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.switches.lock().on_snapshot = Some(Arc::new(hook));
+    }
+
     /// How many commits have been asked for so far, blocked and failed ones included.
     pub fn commits_begun(&self) -> u64 {
         self.switches.lock().commits_begun
     }
 
     pub(super) fn before_commit(&self) -> Result<(), StoreError> {
+        let hook = self.switches.lock().on_commit.clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         let mut switches = self.switches.lock();
         switches.commits_begun += 1;
         while switches.hold_commits && switches.fail_commits.is_none() {
@@ -53,6 +74,10 @@ impl Faults {
     }
 
     pub(super) fn before_read(&self) -> Result<(), StoreError> {
+        let hook = self.switches.lock().on_snapshot.clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         self.switches.lock().fail_reads.clone().map_or(Ok(()), Err)
     }
 }
