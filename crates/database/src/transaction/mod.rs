@@ -67,6 +67,8 @@ pub struct Transaction {
     views: Vec<TableView>,
     /// New internal numbers were given out.
     numbered: bool,
+    /// A table of schemas was written to, perhaps by a nested call that was undone.
+    schemas_written: bool,
 }
 
 /// What besides documents a transaction depends on.
@@ -101,6 +103,7 @@ impl Transaction {
             backfill: Vec::new(),
             views: Vec::new(),
             numbered: false,
+            schemas_written: false,
         }
     }
 

@@ -14,10 +14,19 @@ use crate::namespace::Namespace;
 use crate::query::Query;
 use crate::schema::SchemaEnforcer;
 
+/// The table of schemas.
+pub(super) const SCHEMAS: &str = "_schemas";
+
 impl Transaction {
+    /// Whether a dependency has to be recorded. What a stale query looks up does not count, nor may it keep a later
+    /// look-up by the caller from being recorded.
+    fn is_new(&mut self, dependency: Dependency) -> bool {
+        self.is_tracked() && self.recorded.insert(dependency)
+    }
+
     /// The table of this name, depending on the answer.
     pub(crate) fn find_table(&mut self, namespace: Namespace, name: &TableName) -> Option<Arc<TableMeta>> {
-        if self.recorded.insert(Dependency::TableName(namespace, name.clone())) {
+        if self.is_new(Dependency::TableName(namespace, name.clone())) {
             let key = tuple(&[Value::Int64(i64::from(namespace.0)), Value::from(name.as_str())]);
             self.record(TABLES_BY_NAME, &KeyInterval::prefix(&key), false);
         }
@@ -48,7 +57,7 @@ impl Transaction {
     pub(crate) fn find_index(&mut self, table: &TableMeta, name: &IndexName) -> Option<Arc<IndexMeta>> {
         let index = self.catalog.index_by_name(table.id, name).cloned();
         let built_in = index.as_ref().is_some_and(|index| index.row.is_none());
-        if !built_in && self.recorded.insert(Dependency::IndexName(table.id, name.clone())) {
+        if !built_in && self.is_new(Dependency::IndexName(table.id, name.clone())) {
             let key = tuple(&[Value::Int64(i64::from(table.id.0)), Value::from(name.as_str())]);
             self.record(INDEX_BY_TABLE, &KeyInterval::prefix(&key), false);
         }
@@ -57,7 +66,7 @@ impl Transaction {
 
     /// Depends on the indexes of a table: whoever writes to it must have kept all of them up to date.
     pub(super) fn depend_on_definition(&mut self, table: TableId) {
-        if self.recorded.insert(Dependency::Definition(table)) {
+        if self.is_new(Dependency::Definition(table)) {
             let key = tuple(&[Value::Int64(i64::from(table.0))]);
             self.record(INDEX_BY_TABLE, &KeyInterval::prefix(&key), false);
         }
@@ -65,7 +74,7 @@ impl Transaction {
 
     /// Depends on the schemas of a namespace: whoever writes must have been checked against the ones in force.
     pub(super) fn depend_on_schema(&mut self, namespace: Namespace) {
-        if self.recorded.insert(Dependency::Schema(namespace))
+        if self.is_new(Dependency::Schema(namespace))
             && let Some(schemas) = self.find_table(namespace, &schemas_table())
         {
             self.record(schemas.by_id, &KeyInterval::all(), false);
@@ -74,11 +83,11 @@ impl Transaction {
 
     /// The enforcer of the schemas as this transaction leaves them, if it touches any.
     pub(super) fn recompile_schemas(&mut self) -> Result<Option<Arc<dyn SchemaEnforcer>>, DatabaseError> {
-        let schemas: Vec<Arc<TableMeta>> =
-            self.catalog.tables().filter(|table| table.name == schemas_table()).cloned().collect();
-        if !schemas.iter().any(|table| self.pending.touches(table.id)) {
+        if !self.schemas_written {
             return Ok(None);
         }
+        let schemas: Vec<Arc<TableMeta>> =
+            self.catalog.tables().filter(|table| table.name == SCHEMAS).cloned().collect();
         let mut rows: Vec<(Namespace, Arc<Document>)> = Vec::new();
         for table in schemas {
             rows.extend(self.live_schemas(table.namespace)?);
@@ -105,9 +114,8 @@ impl Transaction {
     }
 }
 
-/// The table of schemas.
 fn schemas_table() -> TableName {
-    "_schemas".parse().expect("names of system tables are identifiers")
+    SCHEMAS.parse().expect("names of system tables are identifiers")
 }
 
 fn tuple(values: &[Value]) -> Vec<u8> {

@@ -81,14 +81,6 @@ impl Pending {
         self.counts.get(&table).copied().unwrap_or(0)
     }
 
-    /// Whether something of this table was written.
-    pub(crate) fn touches(&self, table: TableId) -> bool {
-        self.documents
-            .range((table, InternalId([0; 16]))..=(table, InternalId([u8::MAX; 16])))
-            .next()
-            .is_some()
-    }
-
     /// Whether there is anything to commit.
     pub(crate) fn has_changes(&self) -> bool {
         self.documents.values().any(|(old, new)| old.is_some() || new.is_some())

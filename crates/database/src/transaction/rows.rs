@@ -6,6 +6,7 @@ use freshet_store::TableId;
 use freshet_values::{DocumentId, InternalId, KeyInterval, Object, TableName, Value};
 
 use super::Transaction;
+use super::names::SCHEMAS;
 use crate::catalog::system_tables::{self, INDEX, TABLES, TABLES_BY_ID};
 use crate::catalog::{IndexState, TableMeta, TableState, by_id_key, table_row};
 use crate::commit::prepare::{key_of, view};
@@ -83,6 +84,7 @@ impl Transaction {
                 self.pending.put_entry(index.id, key_of(index, new, new.object()?), Some(Arc::clone(new)));
             }
         }
+        self.schemas_written |= table.name == SCHEMAS;
         if table.id == TABLES || table.id == INDEX {
             Arc::make_mut(&mut self.catalog).apply(table.id, old.as_deref(), new.as_deref())?;
         }
