@@ -149,6 +149,37 @@ fn a_stale_nested_query_sees_no_pending_writes_and_records_nothing() {
 }
 
 #[test]
+fn what_a_stale_nested_query_looked_up_is_still_recorded_when_the_caller_looks_it_up() {
+    let fixture = fixture();
+    fixture.insert("other", object([]));
+    let all = scan("missing", "asc", serde_json::json!([]));
+    let mut transaction = fixture.database.begin().unwrap();
+    transaction.begin_stale_sub(None);
+    assert!(collect(&mut transaction, &all).is_empty());
+    transaction.commit_sub().unwrap();
+    assert!(collect(&mut transaction, &all).is_empty());
+    insert(&mut transaction, "other", object([]));
+    fixture.insert("missing", object([]));
+    assert!(matches!(fixture.database.commit(transaction), Err(crate::CommitError::Conflict { .. })));
+}
+
+#[test]
+fn every_document_that_is_accepted_can_be_read_back() {
+    let fixture = fixture();
+    let fields = |count: usize| Value::object((0..count).map(|n| (format!("f{n}"), Value::Null)));
+    let mut transaction = fixture.database.begin().unwrap();
+    let mut user = transaction.user(Namespace::ROOT);
+    // System fields are fields, too.
+    assert!(message(user.insert("t", fields(1023))).contains("1025 > maximum number 1024"));
+    let id = fixture.insert("t", fields(1022));
+    fixture.settle();
+    wait_until(|| fixture.database.shared().state.lock().overlay.is_empty());
+    let mut transaction = fixture.database.begin().unwrap();
+    let document = transaction.user(Namespace::ROOT).get(&id, None, false).unwrap().unwrap();
+    assert_eq!(fields_of(&document).len(), 1022);
+}
+
+#[test]
 fn transactions_can_move_between_threads() {
     fn movable<T: Send>() {}
     fn shareable<T: Send + Sync>() {}

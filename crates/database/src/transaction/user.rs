@@ -396,7 +396,8 @@ fn check_document(document: &Document) -> Result<(), DatabaseError> {
             format!("Value is too large ({size} > maximum size 1 MiB)"),
         ));
     }
-    let fields = document.object()?.keys().filter(|field| !field.starts_with('_')).count();
+    // System fields included: an object with more fields could not be decoded again.
+    let fields = document.object()?.len();
     if fields > OBJECT_FIELDS_MAX {
         return Err(invalid("TooManyFieldsError", DecodeError::TooManyFields(fields).to_string()));
     }
