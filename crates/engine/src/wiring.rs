@@ -69,6 +69,7 @@ struct Running {
     functions: Functions,
     actions: Arc<ProcessPool>,
     database: Database,
+    store: Arc<SqliteStore>,
     runtime: Runtime,
     _lock: DirectoryLock,
 }
@@ -94,10 +95,12 @@ impl Engine {
             .map_err(|error| EngineError::Failed(format!("cannot start threads: {error}")))?;
         let _inside = runtime.enter();
 
-        let store = SqliteStore::open(&directory.database_file(), &SqliteOptions::default())
-            .map_err(configuration)?;
+        let store = Arc::new(
+            SqliteStore::open(&directory.database_file(), &SqliteOptions::default())
+                .map_err(configuration)?,
+        );
         let database = Database::open(
-            Arc::new(store),
+            store.clone(),
             DatabaseOptions::default(),
             Arc::new(SystemClock),
             Randomness::from_os(),
@@ -178,7 +181,8 @@ impl Engine {
             startup_ms: started.elapsed().as_millis() as u64,
         };
         drop(_inside);
-        let running = Running { server, scheduler, functions, actions, database, runtime, _lock: lock };
+        let running =
+            Running { server, scheduler, functions, actions, database, store, runtime, _lock: lock };
         Ok((Self { lanes, stopping, running: Mutex::new(Some(running)) }, report))
     }
 
@@ -192,7 +196,7 @@ impl Engine {
             return;
         };
         self.stopping.store(true, Ordering::Relaxed);
-        let Running { server, scheduler, functions, actions, database, runtime, _lock } = running;
+        let Running { server, scheduler, functions, actions, database, store, runtime, _lock } = running;
         runtime.block_on(async {
             server.shutdown().await;
             scheduler.stop().await;
@@ -206,6 +210,10 @@ impl Engine {
         drop(functions);
         drop(database);
         runtime.shutdown_timeout(Duration::from_millis(500));
+        // Said explicitly: the lanes' threads hold on to the database until the process ends.
+        if let Err(error) = store.close() {
+            tracing::warn!(%error, "the database was not closed cleanly");
+        }
     }
 }
 

@@ -40,6 +40,9 @@ pub enum StoreError {
         "the store accepts no more writes because an earlier one failed ({0}); fix the cause and restart"
     )]
     Poisoned(String),
+    /// The store was closed, so nothing is written until it is opened again.
+    #[error("the store is closed")]
+    Closed,
     /// All reader connections stayed busy.
     #[error("no reader connection came free within {waited_ms} ms ({connections} are in use)")]
     ReadersBusy {

@@ -76,6 +76,23 @@ fn newer_foreign_and_damaged_files_are_refused() {
 }
 
 #[test]
+fn a_closed_store_counts_as_cleanly_shut_down_and_takes_no_writes_even_while_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = open(&path).unwrap();
+    store.commit(&batch(1, 1, "{}")).unwrap();
+    let reading = store.snapshot().unwrap();
+    store.close().unwrap();
+    store.close().unwrap();
+    assert!(matches!(store.commit(&batch(2, 2, "{}")), Err(StoreError::Closed)));
+    let clean: String = raw(&path)
+        .query_row("SELECT value FROM freshet_meta WHERE name = 'clean_shutdown'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(clean, "1");
+    drop(reading);
+}
+
+#[test]
 fn damage_is_found_after_an_unclean_shutdown_only() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("db");

@@ -3,6 +3,7 @@
 //! The file is meant to be opened with other tools: documents are JSON text in `freshet_documents`, and every table has a
 //! view of its own name. What is written where is described in `layout`.
 
+mod checkpoint;
 mod layout;
 mod reader;
 mod recovery;
@@ -22,6 +23,9 @@ use reader::ReaderPool;
 use snapshot::SqliteSnapshot;
 use writer::Writer;
 
+/// Idle time after which connections are closed that only a burst needed.
+const READER_IDLE_MAX: Duration = Duration::from_secs(10);
+
 /// How a SQLite store is opened.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
@@ -33,6 +37,8 @@ pub struct SqliteOptions {
     pub writer_cache_kib: u32,
     /// Page cache of each reader, in KiB.
     pub reader_cache_kib: u32,
+    /// Pages (of 4 KiB) of the write-ahead log from which commits wait for readers, so that it can begin anew.
+    pub log_pages_max: u32,
     /// Longest time spent on checking the file after an unclean shutdown.
     pub check_max: Duration,
 }
@@ -44,6 +50,7 @@ impl Default for SqliteOptions {
             reader_wait: Duration::from_secs(5),
             writer_cache_kib: 16 * 1024,
             reader_cache_kib: 2 * 1024,
+            log_pages_max: 8192,
             check_max: Duration::from_secs(2),
         }
     }
@@ -74,9 +81,11 @@ impl SqliteStore {
         recovery::check_after_crash(&mut connection, path, options.check_max)?;
         layout::set_meta(&connection, layout::META_CLEAN, "0").map_err(|error| failure(&error))?;
         let timestamp = layout::durable_timestamp(&connection)?;
+        let writer =
+            Writer::new(connection, timestamp, options.log_pages_max).map_err(|error| failure(&error))?;
         Ok(SqliteStore {
             path: path.to_owned(),
-            writer: Mutex::new(Writer::new(connection, timestamp)),
+            writer: Mutex::new(writer),
             readers: ReaderPool::new(path, options),
         })
     }
@@ -93,9 +102,20 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
     ) -> Result<usize, StoreError> {
-        let result = self.writer.lock().maintain(work);
+        let mut writer = self.writer.lock();
+        let result = writer.maintain(work);
         self.readers.release_idle();
+        writer.tidy_log(&self.readers);
         result
+    }
+
+    /// Marks the file as closed properly. Nothing is written from then on, whoever else still holds this store.
+    ///
+    /// # Errors
+    /// A storage failure, also an earlier one of a commit; the next start then checks the file.
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.readers.release_idle();
+        self.writer.lock().close()
     }
 
     /// Writes a compact copy of the current state to a new file, while reads and writes go on.
@@ -119,9 +139,11 @@ impl Store for SqliteStore {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let result = self.writer.lock().commit(batch);
+        let mut writer = self.writer.lock();
+        let result = writer.commit(batch);
         // Idle readers must not hold the old state: they would keep the write-ahead log from being reused.
         self.readers.release_idle();
+        writer.tidy_log(&self.readers);
         result
     }
 
@@ -139,6 +161,10 @@ impl Store for SqliteStore {
 
     fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError> {
         self.maintain(|connection| layout::clear_table(connection, table, limit))
+    }
+
+    fn release_unused(&self) {
+        self.readers.close_unused(READER_IDLE_MAX);
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -2,10 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use freshet_values::{InternalId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::checkpoint::Checkpoints;
+use super::reader::ReaderPool;
 use super::{failure, layout};
 use crate::{Batch, CommitRecord, DocumentWrite, IndexId, IndexWrite, StoreError, TableId};
 
@@ -14,19 +17,32 @@ type Rows = HashMap<(TableId, InternalId), Option<i64>>;
 
 pub(super) struct Writer {
     connection: Connection,
+    checkpoints: Checkpoints,
     /// The last commit; the next one must be later.
     timestamp: Timestamp,
     /// Why nothing may be written any more.
     poisoned: Option<String>,
+    /// The file says that it was closed properly, so it must not change any more.
+    closed: bool,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, timestamp: Timestamp) -> Writer {
-        Writer { connection, timestamp, poisoned: None }
+    pub(super) fn new(
+        mut connection: Connection,
+        timestamp: Timestamp,
+        log_pages_max: u32,
+    ) -> rusqlite::Result<Writer> {
+        let checkpoints = Checkpoints::take_over(&mut connection, log_pages_max)?;
+        Ok(Writer { connection, checkpoints, timestamp, poisoned: None, closed: false })
+    }
+
+    /// To be called after each write.
+    pub(super) fn tidy_log(&mut self, readers: &ReaderPool) {
+        self.checkpoints.after_write(&self.connection, readers);
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.refuse_if_poisoned()?;
+        self.refuse_if_over()?;
         let mut last = self.timestamp;
         for commit in &batch.commits {
             if commit.timestamp <= last {
@@ -53,7 +69,7 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
     ) -> Result<usize, StoreError> {
-        self.refuse_if_poisoned()?;
+        self.refuse_if_over()?;
         let transaction = self.connection.transaction().map_err(|error| failure(&error))?;
         let done = work(&transaction).map_err(|error| failure(&error))?;
         transaction.commit().map_err(|error| failure(&error))?;
@@ -67,17 +83,23 @@ impl Writer {
     }
 
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
-        self.refuse_if_poisoned()?;
+        if self.closed {
+            return Ok(());
+        }
+        self.refuse_if_over()?;
         layout::set_meta(&self.connection, layout::META_CLEAN, "1").map_err(|error| failure(&error))?;
-        // Leaves one file behind that can be copied by itself.
+        self.closed = true;
+        // Leaves one file behind that can be copied by itself, unless somebody still reads; nobody is waited for.
         self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
             .map_err(|error| failure(&error))
     }
 
-    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
+    fn refuse_if_over(&self) -> Result<(), StoreError> {
         match &self.poisoned {
             Some(cause) => Err(StoreError::Poisoned(cause.clone())),
+            None if self.closed => Err(StoreError::Closed),
             None => Ok(()),
         }
     }
