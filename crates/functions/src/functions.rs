@@ -11,6 +11,7 @@ use crate::call::{
 };
 use crate::call_error::{CallError, ErrorClass};
 use crate::code::FunctionKind;
+use crate::commit_watch::CommitWatch;
 use crate::lane_call::{LaneCall, LaneOutcome, MutationGuard};
 use crate::lane_queue::LaneQueue;
 use crate::resolve::{Access, find, not_found_text};
@@ -82,9 +83,22 @@ impl Functions {
         call: FunctionCall,
         session: Option<SessionRequest>,
     ) -> Result<MutationOutcome, CallError> {
+        self.watched_mutation(call, session, CommitWatch::default()).await
+    }
+
+    /// As [`Functions::mutation`], for a caller that has to know of the commit before the answer.
+    ///
+    /// # Errors
+    /// As [`Functions::mutation`].
+    pub async fn watched_mutation(
+        &self,
+        call: FunctionCall,
+        session: Option<SessionRequest>,
+        watch: CommitWatch,
+    ) -> Result<MutationOutcome, CallError> {
         check_caller(&call)?;
         let guard = session.map(|session| Arc::new(SessionGuard::new(session)) as Arc<dyn MutationGuard>);
-        self.guarded_mutation(call, guard).await
+        self.run_mutation(LaneCall::mutation(call, guard, watch)).await
     }
 
     pub(crate) async fn guarded_mutation(
@@ -92,7 +106,11 @@ impl Functions {
         call: FunctionCall,
         guard: Option<Arc<dyn MutationGuard>>,
     ) -> Result<MutationOutcome, CallError> {
-        match self.queue.run(LaneCall::mutation(call, guard)).await? {
+        self.run_mutation(LaneCall::mutation(call, guard, CommitWatch::default())).await
+    }
+
+    async fn run_mutation(&self, call: LaneCall) -> Result<MutationOutcome, CallError> {
+        match self.queue.run(call).await? {
             LaneOutcome::Mutation { outcome, durable_at } => {
                 self.wait_durable(durable_at).await?;
                 Ok(outcome)

@@ -7,6 +7,7 @@ use freshet_values::Timestamp;
 
 use crate::call::{FunctionCall, FunctionError, MutationOutcome, QueryOptions, QueryOutcome};
 use crate::call_error::CallError;
+use crate::commit_watch::CommitWatch;
 use crate::host::TransactionKind;
 use crate::log::LogLine;
 
@@ -16,15 +17,21 @@ pub(crate) struct LaneCall {
     pub(crate) kind: LaneCallKind,
     /// Attempts that a conflict took back.
     pub(crate) conflicts: u32,
+    /// Who follows the commit of a mutation.
+    pub(crate) watch: CommitWatch,
 }
 
 impl LaneCall {
     pub(crate) fn query(function: FunctionCall, options: QueryOptions) -> Self {
-        Self { function, kind: LaneCallKind::Query(options), conflicts: 0 }
+        Self { function, kind: LaneCallKind::Query(options), conflicts: 0, watch: CommitWatch::default() }
     }
 
-    pub(crate) fn mutation(function: FunctionCall, guard: Option<Arc<dyn MutationGuard>>) -> Self {
-        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0 }
+    pub(crate) fn mutation(
+        function: FunctionCall,
+        guard: Option<Arc<dyn MutationGuard>>,
+        watch: CommitWatch,
+    ) -> Self {
+        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0, watch }
     }
 }
 

@@ -10,9 +10,11 @@ mod action_execution;
 mod address;
 mod arguments;
 mod attempt;
+mod cached_query;
 mod call;
 mod call_error;
 pub mod code;
+mod commit_watch;
 mod crons;
 pub mod deployment;
 pub mod environment;
@@ -46,11 +48,13 @@ mod syscalls;
 mod system_functions;
 mod variables;
 
+pub use cached_query::CachedQuery;
 pub use call::{
     ActionOutcome, AnyOutcome, Caller, FunctionCall, FunctionError, HttpActionAnswer, HttpActionRequest,
     MutationOutcome, QueryOptions, QueryOutcome, RequestMetadata, SessionRequest,
 };
 pub use call_error::{CallError, ErrorClass, client_error_text};
+pub use commit_watch::CommitWatch;
 pub use execution::{ExecutionRecord, LogSink, NoSink, ProgressRecord, SharedLogSink};
 pub use functions::Functions;
 pub use identity::{Identity, IdentityError, IdentitySource, NoProviders, UserIdentity};

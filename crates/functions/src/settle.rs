@@ -9,6 +9,7 @@ use crate::arguments::{Placeholders, check_result};
 use crate::attempt::{Attempt, Verdict, function_kind};
 use crate::call::{Caller, FunctionError, MutationOutcome, QueryOutcome};
 use crate::call_error::CallError;
+use crate::commit_watch::CommitWatch;
 use crate::execution::ExecutionRecord;
 use crate::host::{Environment, Outcome, TransactionKind};
 use crate::lane::LaneClock;
@@ -120,7 +121,7 @@ fn commit(mut attempt: Attempt, call: &LaneCall, mut value: Value, clock: LaneCl
     }
     let snapshot_ts = attempt.transaction.snapshot_ts();
     let mut concluded = conclude(attempt, call, clock);
-    let outcome = match concluded.commit() {
+    let outcome = match concluded.commit(&call.watch) {
         Ok(ts) => {
             value.resolve_commit_ts(ts);
             let result = Ok(value.to_json_string());
@@ -145,9 +146,9 @@ struct Concluded {
 }
 
 impl Concluded {
-    fn commit(&mut self) -> Result<Timestamp, CommitError> {
+    fn commit(&mut self, watch: &CommitWatch) -> Result<Timestamp, CommitError> {
         let transaction = self.transaction.take().expect("an attempt commits at most once");
-        self.services.database.commit(transaction).map(|commit| commit.ts)
+        watch.around(|| self.services.database.commit(transaction).map(|commit| commit.ts))
     }
 
     /// Tells the log stream, and hands over the console lines.

@@ -44,8 +44,9 @@
 //! Picking the newest durable timestamp instead would spin: a visible commit invalidates a subscription, the re-run at an
 //! older timestamp sees nothing new, and its new subscription is invalid from the start.
 //!
-//! When several things are ready, report finished mutations **before** computed Transitions: a client that sees its own
-//! write arrive before the answer to its mutation shows it twice for a moment, as data and as optimistic update.
+//! A Transition whose `T` includes the commit of the running mutation is reported **after** that mutation: a client that
+//! sees its own write arrive before the answer to its mutation shows it twice for a moment, as data and as optimistic
+//! update.
 //!
 //! # Example
 //!

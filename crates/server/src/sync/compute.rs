@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use freshet_database::{ReadSet, Waker};
 use freshet_functions::{
-    CallError, Caller, ErrorClass, FunctionCall, FunctionError, QueryOptions, QueryOutcome as Execution,
-    RequestId,
+    CachedQuery, CallError, Caller, ErrorClass, FunctionCall, FunctionError, QueryOptions,
+    QueryOutcome as Execution, RequestId,
 };
 use freshet_sync::message::client::QueryId;
 use freshet_sync::session::{ComputeFailure, Computed, JobQuery, QueryOutcome, TransitionJob};
@@ -72,14 +72,27 @@ impl Computation {
         let cache = &self.state.query_cache;
         let question = Question::new(&query.call, query.journal.as_ref(), identity);
         if let Some(shared) = cache.find(&question, identity, ts) {
-            return Ok(self.subscribed(shared.answer, shared.read_set, ts));
+            return Ok(self.cached(&query, shared, ts));
         }
         let turn = cache.turn(&question, identity);
         let _turn = turn.lock().await;
         if let Some(shared) = cache.find(&question, identity, ts) {
-            return Ok(self.subscribed(shared.answer, shared.read_set, ts));
+            return Ok(self.cached(&query, shared, ts));
         }
         self.run(&query, &question, ts).await
+    }
+
+    fn cached(&self, query: &JobQuery<Interest>, shared: Shared, ts: Timestamp) -> QueryOutcome<Interest> {
+        self.state.services.functions.record_cached_query(CachedQuery {
+            path: &query.call.target.path,
+            component: &query.call.target.component,
+            caller: &Caller::SyncWorker,
+            identity: &self.identity.0.identity,
+            log_lines: &shared.log_lines,
+            return_bytes: shared.return_bytes,
+            ts,
+        });
+        self.subscribed(shared.answer, shared.read_set, ts)
     }
 
     async fn run(
@@ -105,13 +118,15 @@ impl Computation {
         };
         let Execution { result, log_lines, journal, read_set, observed_identity, observed_time, .. } =
             execution;
-        let log_lines = requests::log_lines(&self.state, &log_lines);
+        let printed = requests::log_lines(&self.state, &log_lines);
         let journal = journal.map(Arc::from);
         match result {
             Ok(value) => {
-                let answer = Arc::new(Answer::updated(&value, &log_lines, journal));
+                let answer = Arc::new(Answer::updated(&value, &printed, journal));
                 let shared = Shared {
                     answer: Arc::clone(&answer),
+                    log_lines: log_lines.into(),
+                    return_bytes: value.len(),
                     read_set: Arc::clone(&read_set),
                     ts,
                     // Nobody has to be woken: the entry is looked at when it is asked for.
@@ -124,7 +139,7 @@ impl Computation {
             }
             Err(FunctionError { message, data }) => {
                 let failure = requests::failure(&self.state, request_id, message, data);
-                Ok(self.subscribed(Arc::new(Answer::failed(&failure, &log_lines, journal)), read_set, ts))
+                Ok(self.subscribed(Arc::new(Answer::failed(&failure, &printed, journal)), read_set, ts))
             }
         }
     }

@@ -176,6 +176,7 @@ impl Connection {
 
     fn mutation_finished(&mut self, request_id: RequestNumber, outcome: &MutationOutcome) {
         let effects = self.session.mutation_finished(request_id, outcome, self.now());
+        self.own_mutation.answered();
         self.start(effects);
     }
 
@@ -238,14 +239,12 @@ impl Connection {
                 Effect::RunMutation(job) => {
                     let (state, metadata) = (Arc::clone(&self.state), Arc::clone(&self.metadata));
                     let (done, request_id) = (self.mutation_done.clone(), job.request_id);
-                    let own_mutation = self.own_mutation.clone();
-                    own_mutation.started();
+                    let commit = self.own_mutation.started();
                     self.state.tasks.spawn(async move {
-                        let outcome = guarded(requests::mutation(&state, &metadata, job))
+                        let outcome = guarded(requests::mutation(&state, &metadata, job, commit))
                             .await
                             .unwrap_or(MutationOutcome::Abandoned(CloseReason::InternalServerError));
                         drop(done.send((request_id, outcome)));
-                        own_mutation.answered();
                     });
                 }
                 Effect::RunAction(job) => {
@@ -271,7 +270,9 @@ impl Connection {
                         let result = guarded(compute::transition(computation, job))
                             .await
                             .unwrap_or(Err(ComputeFailure::Close(CloseReason::InternalServerError)));
-                        own_mutation.let_pass().await;
+                        if let Ok(Computed { ts, .. }) = &result {
+                            own_mutation.let_pass(*ts).await;
+                        }
                         drop(done.send(Done::Computed(id, result)));
                     })));
                 }

@@ -2,75 +2,87 @@
 //!
 //! A commit wakes subscriptions the moment it is visible, while the answer to the mutation takes its way through the
 //! lane's reply. A client that sees its own write before the answer shows it twice for a moment: as data, and as
-//! optimistic update. So a transition that is ready while a mutation of the same connection runs waits a moment for it.
-//! Only a moment: the mutation may have nothing to do with it, and may run for long.
+//! optimistic update. So a transition whose state contains the commit of a mutation that was not answered yet waits for
+//! the answer. It never waits for a mutation that still runs: that one's commit comes after the transition's state.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use tokio::sync::Notify;
-
-/// The longest that a transition is held back. Replies of lanes take microseconds.
-const WAIT_MAX: Duration = Duration::from_millis(2);
+use freshet_functions::CommitWatch;
+use freshet_values::Timestamp;
+use tokio::sync::watch;
 
 /// The mutation that a connection runs; there is at most one.
-#[derive(Clone, Default)]
-pub(super) struct OwnMutation(Arc<Shared>);
+#[derive(Clone)]
+pub(super) struct OwnMutation(watch::Sender<Option<CommitWatch>>);
 
-#[derive(Default)]
-struct Shared {
-    running: AtomicBool,
-    answered: Notify,
+impl Default for OwnMutation {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
 }
 
 impl OwnMutation {
-    /// It runs from now on.
-    pub(super) fn started(&self) {
-        self.0.running.store(true, Ordering::Release);
+    /// It runs from now on, and its commit has to be made known to the returned watch.
+    pub(super) fn started(&self) -> CommitWatch {
+        let commit = CommitWatch::default();
+        self.0.send_replace(Some(commit.clone()));
+        commit
     }
 
-    /// Its outcome is on its way to the connection.
+    /// The connection knows its outcome. To be called by the connection itself, before it starts the next one.
     pub(super) fn answered(&self) {
-        self.0.running.store(false, Ordering::Release);
-        self.0.answered.notify_waiters();
+        self.0.send_replace(None);
     }
 
-    /// Waits until it is answered, if it runs, but not for long.
-    pub(super) async fn let_pass(&self) {
-        // Made before the look, so that an answer in between is not missed.
-        let answered = self.0.answered.notified();
-        if self.0.running.load(Ordering::Acquire) {
-            // Both ends of the wait mean the same to the caller.
-            drop(tokio::time::timeout(WAIT_MAX, answered).await);
+    /// Waits until no mutation is unanswered whose commit is part of the visible state at `ts`.
+    pub(super) async fn let_pass(&self, ts: Timestamp) {
+        let mut running = self.0.subscribe();
+        loop {
+            let commit = running.borrow_and_update().clone();
+            match commit {
+                Some(commit) if commit.is_within(ts).await => {
+                    // It cannot fail: the sender is part of `self`.
+                    drop(running.changed().await);
+                }
+                _ => return,
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn nobody_waits_without_a_mutation_or_for_long() {
-        let own = OwnMutation::default();
-        let began = tokio::time::Instant::now();
-        own.let_pass().await;
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        own.started();
-        own.let_pass().await;
-        assert!(began.elapsed() >= WAIT_MAX && began.elapsed() < 2 * WAIT_MAX, "{:?}", began.elapsed());
+    async fn passes(own: &OwnMutation, ts: u64) -> bool {
+        tokio::time::timeout(Duration::from_millis(20), own.let_pass(Timestamp(ts))).await.is_ok()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_answer_ends_the_wait() {
+    #[tokio::test]
+    async fn only_a_state_with_an_unanswered_commit_waits() {
         let own = OwnMutation::default();
-        own.started();
-        let began = tokio::time::Instant::now();
-        tokio::join!(own.let_pass(), async {
-            tokio::task::yield_now().await;
-            own.answered();
+        assert!(passes(&own, 9).await);
+        let commit = own.started();
+        assert!(passes(&own, 9).await, "it still runs");
+        commit.around(|| Ok::<_, ()>(Timestamp(7))).unwrap();
+        assert!(passes(&own, 6).await, "a state before the commit");
+        assert!(!passes(&own, 7).await);
+        own.answered();
+        assert!(passes(&own, 7).await);
+    }
+
+    #[tokio::test]
+    async fn the_answer_ends_the_wait_also_when_the_next_mutation_starts_at_once() {
+        let own = OwnMutation::default();
+        own.started().around(|| Ok::<_, ()>(Timestamp(7))).unwrap();
+        let waiting = tokio::spawn({
+            let own = own.clone();
+            async move { own.let_pass(Timestamp(8)).await }
         });
-        assert_eq!(began.elapsed(), Duration::ZERO);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(!waiting.is_finished());
+        own.answered();
+        let _next = own.started();
+        tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
     }
 }

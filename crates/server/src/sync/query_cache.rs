@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use freshet_database::ReadSet;
 use freshet_functions::Identity;
+use freshet_functions::log::LogLine;
 use freshet_sync::Answer;
 use freshet_sync::session::QueryCall;
 use freshet_values::Timestamp;
@@ -63,6 +64,10 @@ type Key = (Question, Option<Identity>);
 pub(super) struct Shared {
     /// What clients are told.
     pub(super) answer: Arc<Answer>,
+    /// What the execution printed, for the log stream.
+    pub(super) log_lines: Arc<[LogLine]>,
+    /// Length of the result's JSON text in bytes.
+    pub(super) return_bytes: usize,
     /// What was read.
     pub(super) read_set: Arc<ReadSet>,
     /// The snapshot it was computed at.
@@ -141,7 +146,12 @@ impl QueryCache {
 
     /// Keeps a result for others. Under a lower bound than one result it keeps nothing.
     pub(super) fn keep(&self, question: &Question, identity: &Identity, shared: Shared) {
-        let bytes = ENTRY_OVERHEAD_BYTES + question.size() + shared.answer.size() + shared.read_set.weight();
+        let printed: usize = shared.log_lines.iter().flat_map(|line| &line.messages).map(String::len).sum();
+        let bytes = ENTRY_OVERHEAD_BYTES
+            + question.size()
+            + shared.answer.size()
+            + printed
+            + shared.read_set.weight();
         if bytes > self.bytes_max {
             return;
         }

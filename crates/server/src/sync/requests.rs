@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use freshet_functions::log::LogLine;
 use freshet_functions::{
-    CallError, Caller, ErrorClass, FunctionCall, FunctionError, RequestId, RequestMetadata, SessionRequest,
+    CallError, Caller, CommitWatch, ErrorClass, FunctionCall, FunctionError, RequestId, RequestMetadata,
+    SessionRequest,
 };
 use freshet_sync::session::{ActionOutcome, MutationOutcome, RequestJob};
 use freshet_sync::{CloseReason, FunctionFailure};
@@ -26,6 +27,7 @@ pub(super) async fn mutation(
     state: &State,
     metadata: &RequestMetadata,
     job: RequestJob<SocketIdentity>,
+    commit: CommitWatch,
 ) -> MutationOutcome {
     let request_id = request_id(&job);
     if let Some(message) = refusal(&job, Operation::RUN_MUTATIONS) {
@@ -37,7 +39,7 @@ pub(super) async fn mutation(
         request_id: u64::from(job.request_id),
     });
     let call = call(metadata, request_id, job);
-    match state.services.functions.mutation(call, session).await {
+    match state.services.functions.watched_mutation(call, session, commit).await {
         Ok(outcome) => {
             let log_lines = log_lines(state, &outcome.log_lines);
             match (outcome.result, outcome.ts) {
@@ -144,7 +146,7 @@ pub(super) fn close_reason(error: &CallError) -> Option<CloseReason> {
         ErrorClass::RateLimited => Some(CloseReason::TooManyConcurrentRequests),
         ErrorClass::Overloaded => Some(match error.code {
             "OptimisticConcurrencyControlFailure" => CloseReason::OptimisticConcurrencyControlFailure,
-            "CommitterFullError" => CloseReason::CommitterFullError,
+            "CommitterOverloaded" => CloseReason::CommitterFullError,
             "ShuttingDown" => CloseReason::GoingAway,
             _ => CloseReason::ExecuteFullError,
         }),

@@ -155,6 +155,34 @@ async fn equal_queries_of_many_sockets_run_about_once() {
 }
 
 #[tokio::test]
+async fn an_answer_from_the_cache_shows_in_the_log_stream_as_such() {
+    let server = Fixture::listening().await;
+    for session in 0..2 {
+        let mut socket = TestSocket::connected(server.addr(), session).await;
+        socket.subscribe(1, 0, "m:list", json!({})).await;
+        socket.frame_of("Transition").await;
+    }
+    assert_eq!(server.queries_run(), 1);
+    let request = server.request(axum::http::Method::GET, "/api/stream_function_logs?cursor=0");
+    let page = request.admin(&server.admin_key()).send().await.json();
+    let seen: Vec<_> = page["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            (
+                entry["cachedResult"].clone(),
+                entry["identifier"].clone(),
+                entry["logLines"].clone(),
+                entry["returnBytes"].clone(),
+            )
+        })
+        .collect();
+    let entry = |cached: bool| (json!(cached), json!("m:list"), json!(["[LOG] 'listing'"]), json!(2));
+    assert_eq!(seen, [entry(false), entry(true)]);
+}
+
+#[tokio::test]
 async fn answers_that_depend_on_the_identity_are_not_shared() {
     let server = Fixture::listening().await;
     for subject in ["ada", "bob"] {
