@@ -58,11 +58,7 @@ pub(crate) struct Lanes {
 impl Lanes {
     pub(crate) fn new(queue: &LaneQueue, count: usize) -> Self {
         let slots = (0..count)
-            .map(|_| LaneSlot {
-                lane: queue.lane(),
-                code: RwLock::default(),
-                condemned: Mutex::default(),
-            })
+            .map(|_| LaneSlot { lane: queue.lane(), code: RwLock::default(), condemned: Mutex::default() })
             .collect();
         Self { slots }
     }

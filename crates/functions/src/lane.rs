@@ -2,7 +2,8 @@
 //!
 //! A host takes a call with [`Lane::next`], runs it, turns its host calls into [`Lane::syscall`], and reports what came
 //! of it with [`Lane::finish`]. Host calls execute inside `syscall`, on the V8 thread. Nested calls are a stack. The host
-//! makes one call at a time, except for [`Lane::clock`] and [`Lane::abandon`], which a watchdog may use at any moment.
+//! makes one call at a time, except for [`Lane::clock`], [`Lane::abandon`] and [`Lane::start_over`], which a watchdog may
+//! use at any moment.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub enum LaneNext {
 /// How long the current call has been running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneClock {
+    /// Number of the attempt; none has the number of an earlier one of the same lane.
+    pub attempt: u64,
     /// Time in user code.
     pub user: Duration,
     /// All time, host calls included.
@@ -36,7 +39,7 @@ pub struct LaneClock {
 
 impl LaneClock {
     /// Nothing has run.
-    pub const ZERO: LaneClock = LaneClock { user: Duration::ZERO, total: Duration::ZERO };
+    pub const ZERO: LaneClock = LaneClock { attempt: 0, user: Duration::ZERO, total: Duration::ZERO };
 }
 
 /// One V8 thread's side of the queue.
@@ -49,6 +52,8 @@ pub struct Lane {
 
 #[derive(Default)]
 struct State {
+    /// Attempts that were begun.
+    attempts: u64,
     /// The call that is running.
     running: Option<(Box<QueuedCall>, Box<Attempt>)>,
     /// A call that a conflict took back; runs before anything else.
@@ -57,6 +62,7 @@ struct State {
 
 #[derive(Clone, Copy)]
 struct Timer {
+    attempt: u64,
     started: Instant,
     in_host: Duration,
     host_since: Option<Instant>,
@@ -86,9 +92,15 @@ impl Lane {
             }
             match Attempt::start(self.queue.services(), &queued.call) {
                 Started::Run(attempt, invocation) => {
-                    *self.timer.lock() =
-                        Some(Timer { started: Instant::now(), in_host: Duration::ZERO, host_since: None });
-                    self.state.lock().running = Some((queued, attempt));
+                    let mut state = self.state.lock();
+                    state.attempts += 1;
+                    *self.timer.lock() = Some(Timer {
+                        attempt: state.attempts,
+                        started: Instant::now(),
+                        in_host: Duration::ZERO,
+                        host_since: None,
+                    });
+                    state.running = Some((queued, attempt));
                     return LaneNext::Run(invocation);
                 }
                 Started::Done(reply) => {
@@ -182,6 +194,16 @@ impl Lane {
         self.settle(queued, |queued| attempt.abandon(&queued.call, failure, clock));
     }
 
+    /// Takes the call back, to be begun again by whoever asks for the next one: its V8 thread was lost for a reason that
+    /// is not the call's. It has had no effect yet. May be called from any thread, like [`Lane::abandon`].
+    pub fn start_over(&self) {
+        let mut state = self.state.lock();
+        if let Some((queued, _)) = state.running.take() {
+            state.again = Some(queued);
+            *self.timer.lock() = None;
+        }
+    }
+
     /// How long the current call has been running; `None` between calls.
     pub fn clock(&self) -> Option<LaneClock> {
         self.timer.lock().map(|timer| timer.read())
@@ -232,7 +254,7 @@ impl Timer {
     fn read(&self) -> LaneClock {
         let total = self.started.elapsed();
         let in_host = self.in_host + self.host_since.map_or(Duration::ZERO, |since| since.elapsed());
-        LaneClock { user: total.saturating_sub(in_host), total }
+        LaneClock { attempt: self.attempt, user: total.saturating_sub(in_host), total }
     }
 }
 

@@ -20,6 +20,15 @@ fn app() -> App {
             assert!(!error.catchable);
             Ok(json!(null))
         })
+        .mutation("f:start_over", |ctx, _| {
+            let attempt = ctx.lane.clock().unwrap().attempt;
+            ctx.insert("notes", json!({ "attempt": attempt })).map_err(uncaught)?;
+            if attempt == 1 {
+                ctx.lane.start_over();
+                assert_eq!(ctx.lane.clock(), None);
+            }
+            Ok(json!(attempt))
+        })
         .mutation("f:crash", |ctx, _| {
             ctx.lane.abandon(LaneFailure::Crashed);
             Ok(json!(null))
@@ -41,6 +50,14 @@ async fn a_call_that_ran_too_long_fails_and_writes_nothing() {
         Err("Function execution timed out (maximum duration: 1s)\n".into())
     );
     assert_eq!(deployment.query("f:list", json!({})).await, Ok(json!([])));
+}
+
+#[tokio::test]
+async fn a_call_that_lost_its_thread_without_guilt_runs_again_and_writes_once() {
+    let deployment = Deployment::start_with(app(), 1, CallLimits::default());
+    assert_eq!(deployment.mutation("f:start_over", json!({})).await, Ok(json!(2)));
+    let rows = deployment.query("f:list", json!({})).await.unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
