@@ -97,7 +97,13 @@ async fn run_action(functions: &Functions, id: DocumentId, call: FunctionCall) -
         Err(error) if error.class == ErrorClass::RateLimited => return Err(error),
         Err(_) => JobState::Failed(INTERRUPTED.into()),
     };
-    end(functions, id, state).await
+    if let Err(error) = end(functions, id, state).await {
+        // Not an error of this run: that would have the action run again. The next look finds the job still marked as
+        // running and tries to end it.
+        tracing::error!(job = %id, %error, "the end of a scheduled action could not be recorded");
+        tokio::time::sleep(UNRECORDED_PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Marks a pending job as running, durably. `false` when it is not pending any more.
