@@ -12,6 +12,9 @@ import { CallFailure } from "./outcome.ts";
 import { SeededRandom } from "./random.ts";
 import { Realm, type EffectGlobals, type HostCallError, type RealmHost } from "./realm.ts";
 
+/** What servers see of `fetch`, unless the action says something else. */
+const USER_AGENT = "Convex/1.0";
+
 /** What an action needs of the process that it runs in. */
 export interface ActionServices {
   syscall(
@@ -200,14 +203,17 @@ export class ActionContext {
       clearTimeout: stop,
       clearInterval: stop,
       fetch: (async (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
-        const url = input instanceof Request ? input.url : String(input);
-        const { protocol } = new URL(url);
+        const request = new Request(input, init?.body instanceof ReadableStream ? { duplex: "half", ...init } : init);
+        const { protocol } = new URL(request.url);
         if (protocol !== "http:" && protocol !== "https:") {
           throw new TypeError(`Unsupported URL scheme "${protocol}" in fetch(): only http and https are`);
         }
+        if (!request.headers.has("user-agent")) {
+          request.headers.set("user-agent", USER_AGENT);
+        }
         const done = this.#begin("fetch");
         try {
-          return await fetch(input, init);
+          return await fetch(request);
         } finally {
           done();
         }

@@ -13,6 +13,8 @@ import { workerData } from "node:worker_threads";
 import { loadAddon } from "./addon.ts";
 import { CodeCache } from "./modules.ts";
 import { describeThrown, payload } from "./outcome.ts";
+import { SHARED_CLASSES } from "./realm.ts";
+import { classesWithPrototypes, SharedObjects } from "./shared-objects.ts";
 import { RealmStock, TransactionRun } from "./transaction.ts";
 
 /** Exit code of a lane that asks to be replaced by a fresh one. */
@@ -28,6 +30,7 @@ const { lane } = workerData as { lane: number };
 const addon = loadAddon();
 const realms = new RealmStock();
 const cache = new CodeCache();
+const shared = new SharedObjects(classesWithPrototypes(Object.values(SHARED_CLASSES)));
 
 /** Undocumented but stable since Node 0.x: runs microtasks and reports unhandled rejections, synchronously. */
 const { _tickCallback: drainMicrotasks } = process as unknown as { _tickCallback: () => void };
@@ -116,6 +119,9 @@ function finish(run: TransactionRun): void {
   current = undefined;
   addon.laneFinish(lane, outcome.ok, payload(outcome));
   calls += 1;
+  if (!shared.restore()) {
+    process.exit(EXIT_ROTATE);
+  }
   if (calls % CALLS_BETWEEN_HEAP_CHECKS === 0 && v8.getHeapStatistics().used_heap_size > HEAP_BYTES_ROTATE) {
     process.exit(EXIT_ROTATE);
   }

@@ -85,6 +85,20 @@ const BINARY_CLASSES = [
 /** Web APIs whose promises are settled by the event loop rather than by microtasks. */
 const WAITING_CLASSES = new Set<string>(["Blob", "File", "Request", "Response", "FormData", "CompressionStream", "DecompressionStream"]);
 
+/** What all realms of a thread share, by its global name. */
+export const SHARED_CLASSES: Readonly<Record<string, unknown>> = sharedClasses();
+
+function sharedClasses(): Record<string, unknown> {
+  const classes: Record<string, unknown> = { AsyncLocalStorage, AsyncResource };
+  const globals = globalThis as unknown as Record<string, unknown>;
+  for (const name of [...WEB_CLASSES, ...BINARY_CLASSES, "atob", "btoa", "structuredClone"]) {
+    if (globals[name] !== undefined) {
+      classes[name] = globals[name];
+    }
+  }
+  return classes;
+}
+
 /** What the installer inside the context receives. */
 interface Outside {
   host(): RealmHost;
@@ -93,7 +107,7 @@ interface Outside {
   refuse(feature: string): never;
   isAction: boolean;
   console: ConsoleMethods;
-  classes: Record<string, unknown>;
+  classes: Readonly<Record<string, unknown>>;
   mayWait: string[];
   subtle: typeof globalThis.crypto.subtle;
   outerPerformance: typeof globalThis.performance;
@@ -110,13 +124,6 @@ export class Realm {
       name: "freshet",
       codeGeneration: { strings: false, wasm: true },
     });
-    const classes: Record<string, unknown> = { AsyncLocalStorage, AsyncResource };
-    const outerGlobals = globalThis as unknown as Record<string, unknown>;
-    for (const name of [...WEB_CLASSES, ...BINARY_CLASSES, "atob", "btoa", "structuredClone"]) {
-      if (outerGlobals[name] !== undefined) {
-        classes[name] = outerGlobals[name];
-      }
-    }
     const outside: Outside = {
       host: () => this.#current(),
       isNativeError,
@@ -133,7 +140,7 @@ export class Realm {
         (level, messages, truncated) => { this.#current().log(level, messages, truncated); },
         () => this.#current().now(),
       ),
-      classes,
+      classes: SHARED_CLASSES,
       mayWait: [...WAITING_CLASSES],
       subtle: globalThis.crypto.subtle,
       outerPerformance: globalThis.performance,

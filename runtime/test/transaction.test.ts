@@ -284,10 +284,10 @@ describe("leftovers of a call", () => {
     const calls: string[] = [];
     // The function touches nothing that tells the lane to wait, so the event loop finds it when it is over.
     const source = queries({
-      f: "AbortSignal.timeout(1).addEventListener('abort', () => { console.log('late'); Convex.asyncSyscall('1.0/get', '1'); });",
+      f: "AbortSignal.timeout(50).addEventListener('abort', () => { console.log('late'); Convex.asyncSyscall('1.0/get', '1'); });",
     });
     const ended = await run({ "m.js": source }, "f", calls);
-    await new Promise((wake) => setTimeout(wake, 20));
+    await new Promise((wake) => setTimeout(wake, 100));
     expect(ended?.ok).toBe(true);
     expect(calls).toEqual([]);
   });
