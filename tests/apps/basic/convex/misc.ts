@@ -2,6 +2,7 @@ import { ConvexError, v } from "convex/values";
 
 import { api, internal } from "./_generated/api";
 import { action, internalQuery, mutation, query } from "./_generated/server";
+import { failDeep } from "./deep";
 
 export const echo = query({ args: { value: v.any() }, handler: (_ctx, { value }) => value as unknown });
 
@@ -63,3 +64,5 @@ export const nested = mutation({
     return "no error";
   },
 });
+
+export const failShared = query({ args: {}, handler: (): null => failDeep() });
