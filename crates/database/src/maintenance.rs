@@ -83,6 +83,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             trimmed = Some(Instant::now());
         }
         trim_window(shared);
+        shared.store.release_unused();
         if !shared.maintenance.wait() {
             return;
         }

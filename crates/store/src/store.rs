@@ -47,6 +47,9 @@ pub trait Store: Send + Sync {
     /// A storage failure.
     fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError>;
 
+    /// Gives back what only a burst of reads needed. To be called every few seconds; quick.
+    fn release_unused(&self) {}
+
     /// A named text of the database's bookkeeping.
     ///
     /// # Errors

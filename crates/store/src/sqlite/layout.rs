@@ -27,6 +27,9 @@ pub(super) const FORMAT_VERSION: u32 = 1;
 /// Marks the file as ours for `file(1)` and for ourselves: "Fsht".
 const APPLICATION_ID: i32 = 0x4673_6874;
 
+/// How long SQLite waits for locks of other processes, such as a tool that looks into the file.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 pub(super) const META_TIMESTAMP: &str = "durable_timestamp";
 pub(super) const META_CLEAN: &str = "clean_shutdown";
 
@@ -63,7 +66,7 @@ pub(super) fn prepare(
         }
         _ => failure(error),
     };
-    connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failure(&error))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| failure(&error))?;
     connection.set_prepared_statement_cache_capacity(64);
     let pragma = |name: &str| -> Result<i64, StoreError> {
         connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|error| damaged(&error))

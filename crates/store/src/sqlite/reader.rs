@@ -2,6 +2,7 @@
 //!
 //! A pinned reader holds a read transaction. When its snapshot is dropped it goes back to the pool still pinned, so
 //! that on a quiet database the next snapshot costs nothing; the writer releases idle readers after each commit.
+//! Connections keep pages in memory, so those that only a burst needed are closed again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,13 +23,31 @@ pub(super) struct PinnedReader {
     generation: u64,
 }
 
+/// Connections that stay open however long they are idle, so that the first read after a pause is quick.
+const KEPT: usize = 2;
+
+/// An idle reader. The last one in is the first one out, so the first ones are idle for the longest time.
+struct Parked<R> {
+    reader: R,
+    since: Instant,
+}
+
+impl<R> Parked<R> {
+    fn now(reader: R) -> Parked<R> {
+        Parked { reader, since: Instant::now() }
+    }
+}
+
+#[derive(Default)]
 struct Idle {
-    pinned: Vec<PinnedReader>,
-    unpinned: Vec<Connection>,
+    pinned: Vec<Parked<PinnedReader>>,
+    unpinned: Vec<Parked<Connection>>,
     /// Connections that exist, idle or not.
     open: usize,
     /// Goes up with every commit.
     generation: u64,
+    /// No idle reader may stay pinned for now.
+    draining: bool,
     closed: bool,
 }
 
@@ -45,13 +64,7 @@ impl ReaderPool {
     pub(super) fn new(path: &Path, options: &SqliteOptions) -> Arc<ReaderPool> {
         Arc::new(ReaderPool {
             path: path.to_owned(),
-            idle: Mutex::new(Idle {
-                pinned: Vec::new(),
-                unpinned: Vec::new(),
-                open: 0,
-                generation: 0,
-                closed: false,
-            }),
+            idle: Mutex::default(),
             returned: Condvar::new(),
             readers_max: options.readers_max.max(1),
             wait_max: options.reader_wait,
@@ -65,11 +78,11 @@ impl ReaderPool {
             let deadline = Instant::now() + self.wait_max;
             let mut idle = self.idle.lock();
             loop {
-                if let Some(reader) = idle.pinned.pop() {
-                    return Ok(reader);
+                if let Some(parked) = idle.pinned.pop() {
+                    return Ok(parked.reader);
                 }
-                if let Some(connection) = idle.unpinned.pop() {
-                    break (Some(connection), idle.generation);
+                if let Some(parked) = idle.unpinned.pop() {
+                    break (Some(parked.reader), idle.generation);
                 }
                 if idle.open < self.readers_max {
                     idle.open += 1;
@@ -100,12 +113,10 @@ impl ReaderPool {
         if idle.closed {
             return;
         }
-        if reader.generation == idle.generation {
-            idle.pinned.push(reader);
-        } else if end(&reader.connection).is_ok() {
-            idle.unpinned.push(reader.connection);
+        if reader.generation == idle.generation && !idle.draining {
+            idle.pinned.push(Parked::now(reader));
         } else {
-            idle.open -= 1;
+            idle.unpin(reader);
         }
         drop(idle);
         self.returned.notify_one();
@@ -115,13 +126,33 @@ impl ReaderPool {
     pub(super) fn release_idle(&self) {
         let mut idle = self.idle.lock();
         idle.generation += 1;
-        for reader in std::mem::take(&mut idle.pinned) {
-            if end(&reader.connection).is_ok() {
-                idle.unpinned.push(reader.connection);
-            } else {
-                idle.open -= 1;
-            }
+        for parked in std::mem::take(&mut idle.pinned) {
+            idle.unpin(parked.reader);
         }
+    }
+
+    /// While `work` runs, readers that come back do not stay pinned: each snapshot that begins meanwhile is a new one.
+    pub(super) fn draining<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.idle.lock().draining = true;
+        self.release_idle();
+        let result = work();
+        self.idle.lock().draining = false;
+        result
+    }
+
+    /// Closes all but a few connections that were idle for so long.
+    pub(super) fn close_unused(&self, idle_max: Duration) {
+        let mut idle = self.idle.lock();
+        let unused = |since: Instant| since.elapsed() >= idle_max;
+        let parked = idle.pinned.len() + idle.unpinned.len();
+        let most = parked.saturating_sub(KEPT);
+        let from_unpinned = idle.unpinned.iter().take(most).take_while(|parked| unused(parked.since)).count();
+        let from_pinned =
+            idle.pinned.iter().take(most - from_unpinned).take_while(|parked| unused(parked.since)).count();
+        let unpinned: Vec<_> = idle.unpinned.drain(..from_unpinned).collect();
+        let pinned: Vec<_> = idle.pinned.drain(..from_pinned).collect();
+        idle.open -= unpinned.len() + pinned.len();
+        drop(idle);
     }
 
     /// Runs a short read on a pooled connection.
@@ -149,7 +180,7 @@ impl ReaderPool {
                 &self.path,
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )?;
-            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.busy_timeout(layout::BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(32);
             connection.pragma_update(None, "cache_size", -i64::from(self.cache_kib))?;
             Ok(connection)
@@ -160,6 +191,16 @@ impl ReaderPool {
     fn forget_one(&self) {
         self.idle.lock().open -= 1;
         self.returned.notify_one();
+    }
+}
+
+impl Idle {
+    fn unpin(&mut self, reader: PinnedReader) {
+        if end(&reader.connection).is_ok() {
+            self.unpinned.push(Parked::now(reader.connection));
+        } else {
+            self.open -= 1;
+        }
     }
 }
 
@@ -176,4 +217,50 @@ fn begin(connection: Connection, generation: u64) -> Result<PinnedReader, StoreE
 fn end(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("ROLLBACK")?.execute([])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteStore;
+
+    #[test]
+    fn connections_that_only_a_burst_needed_are_closed_and_the_pool_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let options = SqliteOptions { readers_max: 8, ..SqliteOptions::default() };
+        let _store = SqliteStore::open(&path, &options).unwrap();
+        let pool = ReaderPool::new(&path, &options);
+        let burst = || (0..8).map(|_| pool.pin().unwrap()).collect::<Vec<_>>();
+        for unpinned in [false, true] {
+            let readers = burst();
+            if unpinned {
+                pool.release_idle();
+            }
+            readers.into_iter().for_each(|reader| pool.give_back(reader));
+            pool.close_unused(Duration::from_secs(60));
+            assert_eq!(pool.idle.lock().open, 8);
+            pool.close_unused(Duration::ZERO);
+            let idle = pool.idle.lock();
+            assert_eq!((idle.open, idle.pinned.len() + idle.unpinned.len()), (KEPT, KEPT));
+        }
+        assert_eq!(burst().len(), 8);
+    }
+
+    #[test]
+    fn a_reader_that_comes_back_while_draining_holds_no_state() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let options = SqliteOptions::default();
+        let _store = SqliteStore::open(&path, &options).unwrap();
+        let pool = ReaderPool::new(&path, &options);
+        pool.draining(|| {
+            let reader = pool.pin().unwrap();
+            pool.give_back(reader);
+            assert!(pool.idle.lock().pinned.is_empty());
+        });
+        let reader = pool.pin().unwrap();
+        pool.give_back(reader);
+        assert_eq!(pool.idle.lock().pinned.len(), 1);
+    }
 }
