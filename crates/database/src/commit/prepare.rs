@@ -7,7 +7,7 @@ use freshet_store::{CommitRecord, DocumentWrite, IndexWrite, TableId, TableView}
 use freshet_values::{Timestamp, Value};
 
 use super::changes::{Committed, DocumentChange, KeyChange};
-use crate::catalog::{Catalog, IndexMeta, TableState, by_id_key};
+use crate::catalog::{Catalog, IndexMeta, IndexState, TableState, by_id_key};
 use crate::document::Document;
 use crate::error::SystemError;
 use crate::schema::SchemaEnforcer;
@@ -24,8 +24,12 @@ pub(crate) struct Prepared {
     pub(crate) views: Vec<TableView>,
     /// Internal numbers of new tables and indexes are in use from now on.
     pub(crate) numbered: bool,
+    counts: BTreeMap<TableId, i64>,
     /// Keys of documents that hold no placeholder; the rest is keyed once the timestamp is known.
     keys: Vec<KeyChange>,
+    /// What the store gets for these documents.
+    document_writes: Vec<DocumentWrite>,
+    index_writes: Vec<IndexWrite>,
     unresolved: Vec<usize>,
 }
 
@@ -36,17 +40,24 @@ impl Prepared {
         catalog: Arc<Catalog>,
     ) -> Result<Prepared, SystemError> {
         let mut prepared = Prepared {
-            documents,
+            documents: Vec::new(),
             catalog,
             backfill: Vec::new(),
             enforcer: None,
             meta: Vec::new(),
             views: Vec::new(),
             numbered: false,
+            counts: BTreeMap::new(),
             keys: Vec::new(),
+            document_writes: Vec::with_capacity(documents.len()),
+            index_writes: Vec::new(),
             unresolved: Vec::new(),
         };
-        for (position, change) in prepared.documents.iter().enumerate() {
+        for (position, change) in documents.iter().enumerate() {
+            let delta = i64::from(change.new.is_some()) - i64::from(change.old.is_some());
+            if delta != 0 {
+                *prepared.counts.entry(change.table).or_default() += delta;
+            }
             let unresolved = match &change.new {
                 Some(new) => new.is_unresolved()?,
                 None => false,
@@ -54,31 +65,27 @@ impl Prepared {
             if unresolved {
                 prepared.unresolved.push(position);
             } else {
-                keys_of(&prepared.catalog, change, &mut prepared.keys)?;
+                prepared.add(change)?;
             }
         }
+        prepared.documents = documents;
         Ok(prepared)
     }
 
     /// The commit at a timestamp. Called under the lock, so whatever can be done before is done before.
     pub(crate) fn commit_at(mut self, timestamp: Timestamp) -> Result<Committed, SystemError> {
-        for position in self.unresolved {
-            let change = &mut self.documents[position];
+        for position in std::mem::take(&mut self.unresolved) {
+            let mut change = self.documents[position].clone();
             let pending = change.new.as_ref().expect("only new versions hold placeholders");
             let mut object = Value::Object(pending.object()?.clone());
             object.resolve_commit_ts(timestamp);
             let Value::Object(object) = object else { unreachable!("made as an object above") };
             change.new = Some(Arc::new(Document::new(pending.id(), object)));
-            keys_of(&self.catalog, change, &mut self.keys)?;
+            self.add(&change)?;
+            self.documents[position] = change;
         }
-        let mut counts: BTreeMap<TableId, i64> = BTreeMap::new();
-        for change in &self.documents {
-            let delta = i64::from(change.new.is_some()) - i64::from(change.old.is_some());
-            if delta != 0 {
-                *counts.entry(change.table).or_default() += delta;
-            }
-        }
-        let record = record(timestamp, &self.catalog, &self.documents, &self.keys, self.backfill);
+        self.index_writes.extend(self.backfill);
+        let record = CommitRecord { timestamp, documents: self.document_writes, indexes: self.index_writes };
         let old_versions: usize =
             self.documents.iter().filter_map(|change| change.old.as_ref()).map(|old| old.weight()).sum();
         Ok(Committed {
@@ -87,12 +94,52 @@ impl Prepared {
             record: Arc::new(record),
             documents: self.documents,
             keys: self.keys,
-            counts: counts.into_iter().collect(),
+            counts: self.counts.into_iter().collect(),
             catalog_before: None,
             enforcer_before: None,
             meta: self.meta,
             views: self.views,
         })
+    }
+
+    /// Adds the keys of a change, and what the store gets for it.
+    fn add(&mut self, change: &DocumentChange) -> Result<(), SystemError> {
+        self.document_writes.push(DocumentWrite {
+            table: change.table,
+            internal: change.internal,
+            new: change.new.as_ref().map(|new| new.stored().clone()),
+        });
+        let old = change.old.as_ref().map(|document| document.object()).transpose()?;
+        let new = change.new.as_ref().map(|document| document.object()).transpose()?;
+        let catalog = Arc::clone(&self.catalog);
+        for index in catalog.indexes(change.table).iter().filter(|index| index.is_maintained()) {
+            let key = |document: &Document, object| Arc::<[u8]>::from(key_of(index, document, object));
+            let old_key = change.old.as_deref().zip(old).map(|(document, object)| key(document, object));
+            let new_key = change.new.as_deref().zip(new).map(|(document, object)| key(document, object));
+            let stays = old_key == new_key;
+            // The store's entry leads to a document, not to a version. While an index is being built, the entry may not be there.
+            let is_stored = !index.is_by_id() && (!stays || index.state == IndexState::Backfilling);
+            let mut push = |key: Arc<[u8]>, old: Option<&Arc<Document>>, new: Option<&Arc<Document>>| {
+                if is_stored {
+                    let document = new.map(|_| (change.table, change.internal));
+                    self.index_writes.push(IndexWrite { index: index.id, key: Arc::clone(&key), document });
+                }
+                self.keys.push(KeyChange { index: index.id, key, old: old.cloned(), new: new.cloned() });
+            };
+            if stays {
+                if let Some(key) = new_key {
+                    push(key, change.old.as_ref(), change.new.as_ref());
+                }
+                continue;
+            }
+            if let Some(key) = old_key {
+                push(key, change.old.as_ref(), None);
+            }
+            if let Some(key) = new_key {
+                push(key, None, change.new.as_ref());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -105,64 +152,7 @@ pub(crate) fn view(table: &crate::catalog::TableMeta, present: bool) -> TableVie
     TableView { table: table.id, name, present: present && table.state == TableState::Active }
 }
 
-fn keys_of(catalog: &Catalog, change: &DocumentChange, out: &mut Vec<KeyChange>) -> Result<(), SystemError> {
-    let old = change.old.as_ref().map(|document| document.object()).transpose()?;
-    let new = change.new.as_ref().map(|document| document.object()).transpose()?;
-    for index in catalog.indexes(change.table).iter().filter(|index| index.is_maintained()) {
-        let key = |document: &Document, object| key_of(index, document, object);
-        let old_key = change.old.as_deref().zip(old).map(|(document, object)| key(document, object));
-        let new_key = change.new.as_deref().zip(new).map(|(document, object)| key(document, object));
-        let mut push = |key: Vec<u8>, old: Option<&Arc<Document>>, new: Option<&Arc<Document>>| {
-            let key = Arc::from(key);
-            out.push(KeyChange { index: index.id, key, old: old.cloned(), new: new.cloned() });
-        };
-        if old_key == new_key {
-            if let Some(key) = new_key {
-                push(key, change.old.as_ref(), change.new.as_ref());
-            }
-            continue;
-        }
-        if let Some(key) = old_key {
-            push(key, change.old.as_ref(), None);
-        }
-        if let Some(key) = new_key {
-            push(key, None, change.new.as_ref());
-        }
-    }
-    Ok(())
-}
-
 /// The key of a document in an index.
 pub(crate) fn key_of(index: &IndexMeta, document: &Document, object: &freshet_values::Object) -> Vec<u8> {
     if index.is_by_id() { by_id_key(document.id()) } else { index.key(object) }
-}
-
-fn record(
-    timestamp: Timestamp,
-    catalog: &Catalog,
-    documents: &[DocumentChange],
-    keys: &[KeyChange],
-    backfill: Vec<IndexWrite>,
-) -> CommitRecord {
-    let documents = documents
-        .iter()
-        .map(|change| DocumentWrite {
-            table: change.table,
-            internal: change.internal,
-            new: change.new.as_ref().map(|new| new.stored().clone()),
-        })
-        .collect();
-    let mut indexes = Vec::with_capacity(keys.len() + backfill.len());
-    for change in keys {
-        let table = catalog.table_of_index(change.index).expect("keys were made from this catalog");
-        if change.index != table.by_id {
-            indexes.push(IndexWrite {
-                index: change.index,
-                key: Arc::clone(&change.key),
-                document: change.new.as_ref().map(|new| (table.id, new.id().internal)),
-            });
-        }
-    }
-    indexes.extend(backfill);
-    CommitRecord { timestamp, documents, indexes }
 }
