@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use freshet_store::StoredDocument;
+use freshet_values::json::encode_object;
 use freshet_values::value::object_size;
 use freshet_values::{Decoder, DocumentId, Object, TableNumber, Value};
 
@@ -24,13 +25,16 @@ impl Document {
 
     /// A document made in memory.
     pub(crate) fn new(id: DocumentId, object: Object) -> Document {
-        let size = u32::try_from(object_size(&object)).unwrap_or(u32::MAX);
-        let value = Value::Object(object);
-        let json = Arc::from(value.to_json_string());
-        let Value::Object(object) = value else { unreachable!("made as an object above") };
-        let cell = OnceLock::new();
-        let _ = cell.set(object);
-        Document { id, stored: StoredDocument { internal: id.internal, json, size }, object: cell }
+        let size = object_size(&object);
+        // Quotes and commas make the text a little longer than the size.
+        let mut json = String::with_capacity(size + size / 4);
+        encode_object(&object, &mut json);
+        let stored = StoredDocument {
+            internal: id.internal,
+            json: Arc::from(json),
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+        };
+        Document { id, stored, object: OnceLock::from(object) }
     }
 
     /// The document's id.

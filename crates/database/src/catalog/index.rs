@@ -1,7 +1,7 @@
 //! What is known of an index.
 
 use freshet_store::IndexId;
-use freshet_values::{DocumentId, FieldPath, IndexName, Object, Value, key};
+use freshet_values::{DocumentId, FieldPath, IndexName, Object, key};
 
 use super::TableMeta;
 
@@ -92,7 +92,7 @@ impl IndexMeta {
 /// The key of a document in the index of ids.
 pub(crate) fn by_id_key(id: DocumentId) -> Vec<u8> {
     let mut out = Vec::with_capacity(40);
-    key::encode(&mut out, Some(&Value::String(id.to_string())));
+    key::encode_string(&mut out, id.encode(&mut [0; _]));
     out
 }
 
