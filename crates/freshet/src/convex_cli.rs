@@ -8,8 +8,8 @@ use tokio::process::Command;
 
 use crate::failure::misconfigured;
 
-/// The tool of one app and the server it talks to.
-#[derive(Clone, Debug)]
+/// The tool of one app and the server it talks to. Not printable: it holds the admin key.
+#[derive(Clone)]
 pub(crate) struct ConvexCli {
     program: PathBuf,
     app: PathBuf,
@@ -84,9 +84,9 @@ mod tests {
         let app = folder.path().join("apps/one");
         fs::create_dir_all(&app).unwrap();
         fs::create_dir_all(folder.path().join("node_modules/.bin")).unwrap();
-        assert!(ConvexCli::find(&app, "u", "k").unwrap_err().to_string().contains("package.json"));
+        assert!(ConvexCli::find(&app, "u", "k").err().unwrap().to_string().contains("package.json"));
         fs::write(app.join("package.json"), "{}").unwrap();
-        assert!(ConvexCli::find(&app, "u", "k").unwrap_err().to_string().contains("npm install convex"));
+        assert!(ConvexCli::find(&app, "u", "k").err().unwrap().to_string().contains("npm install convex"));
         fs::write(folder.path().join("node_modules/.bin/convex"), "").unwrap();
         ConvexCli::find(&app, "u", "k").unwrap();
     }

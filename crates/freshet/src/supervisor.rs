@@ -25,8 +25,8 @@ const ENGINE_NAME: &str = "freshet";
 /// Deaths before the first readiness after which the engine counts as unable to start on this machine.
 const FAILED_STARTS_MAX: u32 = 8;
 
-/// Everything it takes to start an engine.
-#[derive(Clone, Debug)]
+/// Everything it takes to start an engine. Not printable: the configuration holds the instance's secret.
+#[derive(Clone)]
 pub(crate) struct EngineLaunch {
     pub(crate) node: PathBuf,
     pub(crate) addon: PathBuf,

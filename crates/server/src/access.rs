@@ -63,7 +63,7 @@ impl AdminAccess {
 }
 
 /// Who is calling a function.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Visitor {
     /// As functions see it.
     pub(crate) identity: Identity,
@@ -73,6 +73,18 @@ pub(crate) struct Visitor {
     pub(crate) expires_at: Option<SystemTime>,
     /// The user's token as presented, for functions that pass it on.
     pub(crate) token: Option<String>,
+}
+
+/// The token is left out: it does not belong in logs.
+impl std::fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { identity, admin, expires_at, token: _ } = self;
+        f.debug_struct("Visitor")
+            .field("identity", identity)
+            .field("admin", admin)
+            .field("expires_at", expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Visitor {
@@ -165,4 +177,15 @@ fn bad_deploy_key(deployment: &str) -> ApiError {
              very instance and environment."
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let visitor = Visitor { token: Some("secret".to_owned()), ..Visitor::anonymous() };
+        assert!(!format!("{visitor:?}").contains("secret"));
+    }
 }

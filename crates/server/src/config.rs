@@ -31,6 +31,9 @@ pub struct EdgeLimits {
     pub connections_max: usize,
     /// Open WebSockets; further ones are refused.
     pub sockets_max: usize,
+    /// Bytes that wait for one WebSocket's client; one that lets more pile up is dropped. Must leave room for the
+    /// largest transition that is to arrive.
+    pub socket_bytes_max: usize,
     /// Bytes of all request bodies in memory together; pushes and HTTP actions do not count.
     pub body_bytes_max: usize,
     /// HTTP requests that are worked on at once; WebSockets do not count.
@@ -52,6 +55,7 @@ impl Default for EdgeLimits {
         Self {
             connections_max: 20_000,
             sockets_max: 20_000,
+            socket_bytes_max: 512 << 20,
             body_bytes_max: 512 << 20,
             requests_max: 1_024,
             request_queue_time_max: Duration::from_secs(5),

@@ -125,7 +125,10 @@ impl ServerHandle {
         self.tasks.close();
         let grace = self.drain_time_max + Duration::from_secs(1);
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "some connections did not end in time and are given up");
+            tracing::info!(
+                tasks = self.tasks.len(),
+                "calls and connections that are still open are given up"
+            );
         }
     }
 }

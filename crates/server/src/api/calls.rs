@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use freshet_functions::{CallError, Caller, FunctionCall, QueryOptions, RequestId, RequestMetadata};
@@ -20,6 +20,7 @@ use crate::access::{Operation, Visitor};
 use crate::edge::body::{Call, JsonBody};
 use crate::edge::credentials::Credentials;
 use crate::edge::error::ApiError;
+use crate::edge::path_args::PathArgs;
 use crate::edge::query_args::QueryArgs;
 use crate::edge::{client_version, request_ids};
 use crate::state::{ClientAddress, State};
@@ -267,7 +268,7 @@ pub(super) async fn function(
 /// `POST /api/run/{module path}/{function}`
 pub(super) async fn run(
     context: CallContext,
-    Path(identifier): Path<String>,
+    PathArgs(identifier): PathArgs<String>,
     JsonBody { value: body, .. }: JsonBody<RunBody, Call>,
 ) -> Result<Json<CallAnswer>, ApiError> {
     let (module, function) = match identifier.rsplit_once('/') {

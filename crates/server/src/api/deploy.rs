@@ -45,7 +45,10 @@ impl PushBody {
             discard(request.into_body()).await;
             return Err(error);
         }
-        require_json(request.headers())?;
+        if let Err(error) = require_json(request.headers()) {
+            discard(request.into_body()).await;
+            return Err(error);
+        }
         let place = state.pushes.enter().await?;
         let bytes = RawBody::<Push>::from_request(request, &()).await?.bytes;
         if checked.is_none() {

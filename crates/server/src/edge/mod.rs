@@ -7,5 +7,6 @@ pub(crate) mod client_version;
 pub(crate) mod cors;
 pub(crate) mod credentials;
 pub(crate) mod error;
+pub(crate) mod path_args;
 pub(crate) mod query_args;
 pub(crate) mod request_ids;

@@ -75,6 +75,10 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
     let mut ping = tokio::time::interval(PING_PERIOD);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !connection.session.is_closed() {
+        if connection.outbox.waiting_bytes() > connection.state.config.limits.socket_bytes_max {
+            tracing::debug!(session = ?connection.session.session_id(), "a client does not take its answers");
+            return;
+        }
         let tick_at = started + connection.session.next_tick(connection.now());
         let reads = connection.session.accepts_input() && !connection.outbox.is_full();
         // In order of urgency: a finished mutation is answered before the transition that shows it.

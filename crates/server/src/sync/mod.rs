@@ -18,13 +18,14 @@ use std::sync::Arc;
 pub(crate) use query_cache::QueryCache;
 
 use axum::body::Body;
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use freshet_sync::ClientVersion;
 
 use crate::edge::client_version;
 use crate::edge::error::ApiError;
+use crate::edge::path_args::PathArgs;
 use crate::state::{ClientAddress, State};
 
 /// `GET /api/sync`: clients that name themselves in a header.
@@ -38,7 +39,7 @@ pub(crate) async fn open_by_header(
 /// `GET /api/{version}/sync`: browsers, which cannot set headers. A segment that is no version is an unknown one.
 pub(crate) async fn open_by_path(
     Shared(state): Shared<Arc<State>>,
-    Path(version): Path<String>,
+    PathArgs(version): PathArgs<String>,
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     open(state, Some(&version), request)

@@ -110,6 +110,12 @@ impl Outbox {
             || self.waiting.frames.load(Ordering::Relaxed) > WAITING_FRAMES_MAX
     }
 
+    /// Bytes that wait to be written. Not reading does not bound them: what the client asked for before is still
+    /// being answered, and answers can be large.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes.load(Ordering::Relaxed)
+    }
+
     fn push(&self, outgoing: Outgoing) {
         // After the writing side has failed the connection ends anyway.
         drop(self.frames.send(outgoing));

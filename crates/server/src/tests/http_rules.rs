@@ -5,6 +5,13 @@ use axum::http::{Method, StatusCode, header};
 use super::fixture::Fixture;
 
 #[tokio::test]
+async fn parameters_in_the_path_that_are_no_text_are_refused_as_json() {
+    let server = Fixture::new().await;
+    let answer = server.post("/api/run/%ff/list", "{}").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "BadPathArgs"));
+}
+
+#[tokio::test]
 async fn anybody_may_ask_who_is_there() {
     let server = Fixture::new().await;
     assert_eq!(server.get("/version").await.text(), env!("CARGO_PKG_VERSION"));

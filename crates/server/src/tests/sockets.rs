@@ -119,6 +119,23 @@ async fn a_large_result_arrives_whole_whoever_asks() {
 }
 
 #[tokio::test]
+async fn a_client_that_lets_its_answers_pile_up_is_dropped() {
+    let server = Fixture::listening_with(|config| config.limits.socket_bytes_max = 8 << 20).await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    let large = "x".repeat(1 << 20);
+    for request_id in 0..40 {
+        let action = json!({"type": "Action", "requestId": request_id, "udfPath": "a:echo", "args": [{"large": large}]});
+        socket.try_send_raw(Message::Text(action.to_string().into())).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(socket.close_frame_if_any().await.is_none(), "there is no use in a frame that nobody reads");
+    // The place is free again, and others are served.
+    let mut other = TestSocket::connected(server.addr(), 2).await;
+    other.mutate(0, "m:send", json!({"body": "x"})).await;
+    other.frame_of("MutationResponse").await;
+}
+
+#[tokio::test]
 async fn a_server_holds_only_so_many_sockets() {
     let server = Fixture::listening_with(|config| config.limits.sockets_max = 1).await;
     let socket = TestSocket::open(server.addr()).await;
