@@ -6,6 +6,7 @@ import { internal } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
 import type { ActionCtx } from "./_generated/server";
 import { AnswerBatch } from "./answerBatch";
+import type { AnswerPulse } from "./answerPulse";
 import { AnswerSaver } from "./answerSaver";
 import { ANSWER_CHARS_MAX } from "./limits";
 import { modelProblem } from "./modelCall";
@@ -13,11 +14,12 @@ import { modelProblem } from "./modelCall";
 /** An answer that this request has claimed. */
 export type ClaimedAnswer = { answer: Id<"messages">; key: string };
 
-/** Runs until the model has finished and the last text is stored. Never rejects. */
+/** Runs until the model has finished and the last text is stored; stops the pulse. Never rejects. */
 export async function relayAnswer(
   ctx: ActionCtx,
   claimed: ClaimedAnswer,
   tokens: AsyncIterable<string>,
+  pulse: AnswerPulse,
   author: WritableStreamDefaultWriter<Uint8Array>,
 ): Promise<void> {
   const batch = new AnswerBatch(ANSWER_CHARS_MAX);
@@ -37,6 +39,7 @@ export async function relayAnswer(
     console.error("The model call failed in the middle of an answer", error);
     problem = modelProblem(error);
   }
+  pulse.stop();
   await saver.stop();
   await finishAnswer(ctx, claimed, batch.text, problem);
   // Only now: an action may be stopped as soon as its response has ended.

@@ -44,6 +44,15 @@ export const write = internalMutation({
   },
 });
 
+/** Says that the stream is alive. Touches nothing that the list of messages reads. */
+export const beat = internalMutation({
+  args: { answer: v.id("messages"), key: v.string() },
+  handler: async (ctx, { answer, key }) => {
+    const stream = await claimedStreamOf(ctx, answer, key);
+    if (stream) await ctx.db.patch(stream._id, { touchedAt: Date.now() });
+  },
+});
+
 /** Stores the last text and ends the answer: `complete`, or `failed` where there is a problem to tell. */
 export const finish = internalMutation({
   args: {

@@ -5,8 +5,10 @@ import type { Id } from "./_generated/dataModel";
 import type { ActionCtx } from "./_generated/server";
 import { httpAction } from "./_generated/server";
 import type { ClaimRefusal } from "./answers";
+import { AnswerPulse } from "./answerPulse";
 import { finishAnswer, relayAnswer } from "./answerRelay";
 import { parseAnswerRequest } from "./answerRequest";
+import { STREAM_PULSE_MS } from "./limits";
 import { modelProblem, openModelStream } from "./modelCall";
 import { modelSettings } from "./modelSettings";
 
@@ -57,10 +59,12 @@ http.route({
       await finishAnswer(ctx, claimed, "", problem);
       return text(503, problem);
     }
+    const pulse = new AnswerPulse(STREAM_PULSE_MS, () => ctx.runMutation(internal.answers.beat, claimed));
     let tokens: AsyncIterable<string>;
     try {
       tokens = await openModelStream(settings, context);
     } catch (error) {
+      pulse.stop();
       console.error("The model call failed", error);
       const problem = modelProblem(error);
       await finishAnswer(ctx, claimed, "", problem);
@@ -69,7 +73,7 @@ http.route({
 
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     // Goes on after the response has begun; it handles its own failures.
-    void relayAnswer(ctx, claimed, tokens, writable.getWriter());
+    void relayAnswer(ctx, claimed, tokens, pulse, writable.getWriter());
     return new Response(readable, {
       headers: { ...CORS, "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
     });

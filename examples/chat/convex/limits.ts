@@ -28,8 +28,11 @@ export const UNCLAIMED_MS_MAX = 15_000;
 /** The model may be silent this long before the request to it is given up. */
 export const MODEL_SILENCE_MS_MAX = 45_000;
 
+/** How often a stream gives a sign of life, whether or not the model says anything. */
+export const STREAM_PULSE_MS = 5_000;
+
 /**
- * A stream that has not written this long is taken for dead. Longer than the model may be silent, so
- * that a stream that is still running always gets to tell its own end.
+ * A stream that has given no sign of life for this long is taken for dead. Several pulses, so that a
+ * stream that is still running always gets to tell its own end.
  */
-export const STREAM_SILENCE_MS_MAX = 90_000;
+export const STREAM_SILENCE_MS_MAX = 20_000;

@@ -6,10 +6,14 @@ import { useMutation } from "convex/react";
 import { useCallback, useState } from "react";
 import { api } from "../convex/_generated/api";
 import type { Id } from "../convex/_generated/dataModel";
+import { STREAM_SILENCE_MS_MAX } from "../convex/limits";
 import type { AnswerTicket } from "../convex/messages";
 
-/** The database has the whole text before the stream ends, but the page may hear of it a little later. */
-const KEEP_AFTER_END_MS = 5_000;
+/**
+ * How long the text of a stream that has ended is kept. Until the database has said how the answer
+ * ended, which after a broken stream takes until the stream is taken for dead.
+ */
+const KEEP_AFTER_END_MS = 2 * STREAM_SILENCE_MS_MAX;
 
 export type AnswerStreams = {
   /** The text so far, by the id of the answer's message. */

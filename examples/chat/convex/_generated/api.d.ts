@@ -9,6 +9,7 @@
  */
 
 import type * as answerBatch from "../answerBatch.js";
+import type * as answerPulse from "../answerPulse.js";
 import type * as answerRelay from "../answerRelay.js";
 import type * as answerRequest from "../answerRequest.js";
 import type * as answerSaver from "../answerSaver.js";
@@ -30,6 +31,7 @@ import type {
 
 declare const fullApi: ApiFromModules<{
   answerBatch: typeof answerBatch;
+  answerPulse: typeof answerPulse;
   answerRelay: typeof answerRelay;
   answerRequest: typeof answerRequest;
   answerSaver: typeof answerSaver;
