@@ -105,8 +105,13 @@ impl IntervalSet {
     }
 
     fn insert(&mut self, interval: &KeyInterval) {
-        let mut start = interval.start.clone();
-        let mut end = interval.end.clone();
+        let first_inside = (Bound::Excluded(interval.start.as_slice()), Bound::Unbounded);
+        let meets_next = self
+            .intervals
+            .range::<[u8], _>(first_inside)
+            .next()
+            .is_some_and(|(next, _)| interval.end.as_ref().is_none_or(|end| next <= end));
+        let mut start = None;
         let previous = self
             .intervals
             .range_mut::<[u8], _>((Bound::Unbounded, Bound::Included(interval.start.as_slice())))
@@ -114,11 +119,18 @@ impl IntervalSet {
         if let Some((previous_start, previous_end)) = previous
             && previous_end.as_deref().is_none_or(|previous_end| previous_end >= interval.start.as_slice())
         {
-            if reaches(previous_end.as_deref(), end.as_deref()) {
+            if reaches(previous_end.as_deref(), interval.end.as_deref()) {
                 return;
             }
-            start.clone_from(previous_start);
+            // A scan that goes on, row by row.
+            if !meets_next {
+                previous_end.clone_from(&interval.end);
+                return;
+            }
+            start = Some(previous_start.clone());
         }
+        let start = start.unwrap_or_else(|| interval.start.clone());
+        let mut end = interval.end.clone();
         // Whatever begins inside the new interval, or just at its end, becomes part of it.
         loop {
             let next = self

@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use freshet_store::Order;
-use freshet_values::KeyInterval;
+use freshet_values::{KeyInterval, key};
 
 use super::Operator;
 use crate::catalog::{IndexMeta, TableMeta};
 use crate::document::Document;
 use crate::error::DatabaseError;
 use crate::transaction::Transaction;
-use crate::transaction::view::{Row, split};
+use crate::transaction::view::Row;
 use crate::virtual_tables::VirtualTable;
 
 /// Rows of the first load when nothing tells how many will be wanted.
@@ -24,7 +24,6 @@ const FIRST_CHUNK: usize = 16;
 const CHUNK_MAX: usize = 256;
 
 /// Where a stream's rows come from.
-#[derive(Clone)]
 pub(crate) struct StreamSource {
     pub(crate) table: Arc<TableMeta>,
     pub(crate) index: Arc<IndexMeta>,
@@ -36,7 +35,7 @@ pub(crate) struct StreamSource {
 
 pub(crate) struct Stream {
     /// `None`: a table that does not exist, which has no rows.
-    source: Option<StreamSource>,
+    source: Option<Arc<StreamSource>>,
     operators: Vec<Operator>,
     /// Whether rows count against the limits of app code.
     counted: bool,
@@ -66,7 +65,7 @@ impl Stream {
             _ => FIRST_CHUNK,
         };
         Stream {
-            source,
+            source: source.map(Arc::new),
             operators,
             counted,
             loaded: VecDeque::new(),
@@ -110,9 +109,7 @@ impl Stream {
         if self.loaded.front().is_some_and(|(loaded, _)| *loaded == key) {
             self.loaded.pop_front();
         }
-        let (_, ahead) = split(&self.ahead, &key, source.order);
-        self.ahead = ahead;
-        let (passed, _) = split(&source.interval, &key, source.order);
+        let passed = self.pass(&key, source.order);
         if self.counted {
             transaction.charge_row(&row);
         }
@@ -162,6 +159,21 @@ impl Stream {
                 continue;
             }
             return Ok(Some((Arc::clone(key), Arc::clone(row))));
+        }
+    }
+
+    /// Moves on to just behind a key; returns what lies between.
+    fn pass(&mut self, key: &[u8], order: Order) -> KeyInterval {
+        match order {
+            Order::Asc => {
+                let cut = key::key_after(key);
+                let start = std::mem::replace(&mut self.ahead.start, cut.clone());
+                KeyInterval { start, end: Some(cut) }
+            }
+            Order::Desc => {
+                let end = self.ahead.end.replace(key.to_vec());
+                KeyInterval { start: key.to_vec(), end }
+            }
         }
     }
 

@@ -128,7 +128,7 @@ impl View {
 }
 
 /// Cuts an interval just after a key in scan order: what has been scanned, and what has not.
-pub(crate) fn split(interval: &KeyInterval, at: &[u8], order: Order) -> (KeyInterval, KeyInterval) {
+fn split(interval: &KeyInterval, at: &[u8], order: Order) -> (KeyInterval, KeyInterval) {
     let cut = match order {
         Order::Asc => key::key_after(at),
         Order::Desc => at.to_vec(),
