@@ -1,8 +1,12 @@
+import { execFileSync } from "node:child_process";
+import process from "node:process";
+
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { launchBrowser } from "../src/browser.ts";
 import { Demo } from "../src/demo.ts";
+import { eventually } from "../src/server.ts";
 
 let demo: Demo;
 let browser: Browser;
@@ -49,6 +53,65 @@ async function watched(page: Page): Promise<string[]> {
 async function say(page: Page, text: string): Promise<void> {
   await page.getByTestId("composer-input").fill(text);
   await page.keyboard.press("Enter");
+}
+
+interface Answer {
+  status: string | undefined;
+  body: string;
+  problem: string;
+}
+
+/** The answer below the question that contains `question`, as a page shows it. */
+async function answerTo(page: Page, question: string): Promise<Answer | undefined> {
+  return await page.evaluate((wanted) => {
+    const messages = [...document.querySelectorAll<HTMLElement>('[data-testid="message"]')];
+    const answer = messages[messages.findIndex((message) => message.textContent.includes(wanted)) + 1];
+    if (answer === undefined || answer === messages[0]) {
+      return undefined;
+    }
+    const text = (id: string): string => answer.querySelector(`[data-testid="${id}"]`)?.textContent ?? "";
+    return { status: answer.dataset.status, body: text("message-body"), problem: text("message-problem") };
+  }, question);
+}
+
+/** Waits until the answer to a question has some text and is still growing. */
+async function streaming(page: Page, question: string): Promise<void> {
+  await eventually(`an answer to “${question}”`, async () => {
+    const answer = await answerTo(page, question);
+    return answer?.status === "streaming" && answer.body !== "" ? true : undefined;
+  });
+}
+
+/** Waits until the answer to a question has ended, and returns it. */
+async function ended(page: Page, question: string, timeoutMs = 30_000): Promise<Answer> {
+  return await eventually(
+    `the end of the answer to “${question}”`,
+    async () => {
+      const answer = await answerTo(page, question);
+      return answer?.status === "waiting" || answer?.status === "streaming" ? undefined : answer;
+    },
+    timeoutMs,
+  );
+}
+
+/** Sets a variable of the deployment, or removes it. */
+async function setVariable(name: string, value: string | null): Promise<void> {
+  const response = await fetch(`${demo.url}/api/update_environment_variables`, {
+    method: "POST",
+    headers: { Authorization: `Convex ${demo.adminKey()}`, "Content-Type": "application/json" },
+    body: JSON.stringify({ changes: [{ name, value }] }),
+  });
+  expect(response.status).toBe(200);
+}
+
+/** Process id of the engine that serves this demonstration: it is the one with its data directory. */
+function enginePid(): number {
+  for (const line of execFileSync("ps", ["-e", "-o", "pid=,args="], { encoding: "utf8" }).split("\n")) {
+    if (line.includes(demo.dataDir) && line.endsWith("engine.js")) {
+      return Number.parseInt(line, 10);
+    }
+  }
+  throw new Error(`the demo has no engine; it printed:\n${demo.output}`);
 }
 
 describe("the streaming chat", () => {
@@ -102,4 +165,84 @@ describe("the streaming chat", () => {
     await author.context().close();
     await viewer.context().close();
   }, 90_000);
+
+  it("keeps a visitor's name over a reload and gives another tab another name", async () => {
+    const page = await openTab();
+    const name = page.getByTestId("own-name");
+    const before = await name.textContent();
+    await page.reload();
+    expect(await name.textContent()).toBe(before);
+    const second = await page.context().newPage();
+    await second.goto(demo.pageUrl);
+    expect(await second.getByTestId("own-name").textContent()).not.toBe(before);
+    await page.context().close();
+  });
+
+  it("finishes an answer for everyone else when its author leaves in the middle", async () => {
+    const [author, viewer] = [await openTab(), await openTab()];
+    await say(author, "@gpt will you miss me?");
+    await streaming(viewer, "will you miss me?");
+    await author.context().close();
+    const answer = await ended(viewer, "will you miss me?");
+    expect(answer.status).toBe("complete");
+    expect(answer.body).toMatch(/as a real answer would\.$/);
+    await viewer.context().close();
+  }, 60_000);
+
+  it("tells everyone how the model failed and keeps the text that had come", async () => {
+    const [author, viewer] = [await openTab(), await openTab()];
+    try {
+      await setVariable("OPENAI_MODEL", "broken");
+      await say(author, "@gpt are you unwell?");
+      for (const page of [author, viewer]) {
+        expect(await ended(page, "are you unwell?")).toEqual({
+          status: "failed",
+          body: "",
+          problem: "The model answered with error 500.",
+        });
+      }
+      await setVariable("OPENAI_MODEL", "cut");
+      await say(author, "@gpt can you finish?");
+      const [byAuthor, byViewer] = [await ended(author, "can you finish?"), await ended(viewer, "can you finish?")];
+      expect(byAuthor).toEqual(byViewer);
+      expect(byViewer).toMatchObject({ status: "failed", problem: "The connection to the model broke." });
+      expect(byViewer.body).toMatch(/^I am the local stand-in/);
+    } finally {
+      await setVariable("OPENAI_MODEL", null);
+    }
+    await say(author, "@gpt are you well again?");
+    expect((await ended(viewer, "are you well again?")).status).toBe("complete");
+    await author.context().close();
+    await viewer.context().close();
+  }, 90_000);
+
+  it("loses and repeats nothing when the engine is killed in the middle of an answer", async () => {
+    const [author, viewer] = [await openTab(), await openTab()];
+    await say(author, "@gpt what happens to you when the power fails?");
+    await streaming(viewer, "when the power fails?");
+    process.kill(enginePid(), "SIGKILL");
+    await say(viewer, "Sent into the dark");
+    await eventually("the message sent meanwhile", async () =>
+      (await author.getByTestId("message").filter({ hasText: "Sent into the dark" }).count()) > 0 ? true : undefined,
+    );
+    await say(author, "@gpt and are you back?");
+    expect((await ended(viewer, "and are you back?")).status).toBe("complete");
+    const cut = await ended(viewer, "when the power fails?", 45_000);
+    expect(cut).toMatchObject({ status: "interrupted", problem: "The answer stopped before its end." });
+    expect(cut.body).toMatch(/^I am the local stand-in/);
+    // Every message exactly once, and one answer for each of the two questions.
+    for (const page of [author, viewer]) {
+      const bodies = await page.getByTestId("message-body").allTextContents();
+      for (const text of ["when the power fails?", "Sent into the dark", "and are you back?"]) {
+        expect(bodies.filter((body) => body.includes(text) && !body.startsWith("I am the"))).toHaveLength(1);
+      }
+      const answers = await page.getByTestId("message").evaluateAll((messages) => {
+        const first = messages.findIndex((message) => message.textContent.includes("when the power fails?"));
+        return messages.slice(first).filter((message) => message.hasAttribute("data-status")).length;
+      });
+      expect(answers).toBe(2);
+    }
+    await author.context().close();
+    await viewer.context().close();
+  }, 120_000);
 });
