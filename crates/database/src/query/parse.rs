@@ -9,6 +9,8 @@ use super::{
     RangeExpression, SearchFilter,
 };
 
+/// Most bounds of one range, or filters of one search: far more than any index has fields. They are compared in pairs.
+const BOUNDS_MAX: usize = 256;
 /// Deepest expression that is read; evaluation recurses as deep.
 const EXPRESSION_DEPTH_MAX: usize = 64;
 
@@ -39,12 +41,12 @@ fn source(json: &Json) -> Result<QuerySource, String> {
         }
         "IndexRange" => {
             let (table, index) = index_name(text(json, "indexName")?)?;
-            let range = array(json, "range")?.iter().map(range_expression).collect::<Result<_, _>>()?;
+            let range = bounds(json, "range")?.iter().map(range_expression).collect::<Result<_, _>>()?;
             Ok(QuerySource::IndexRange { table, index, range, order: order(json)? })
         }
         "Search" => {
             let (table, index) = index_name(text(json, "indexName")?)?;
-            let filters = array(json, "filters")?.iter().map(search_filter).collect::<Result<_, _>>()?;
+            let filters = bounds(json, "filters")?.iter().map(search_filter).collect::<Result<_, _>>()?;
             Ok(QuerySource::Search { table, index, filters })
         }
         other => Err(format!("unknown query source `{other}`")),
@@ -169,8 +171,12 @@ fn text<'a>(json: &'a Json, name: &str) -> Result<&'a str, String> {
     field(json, name)?.as_str().ok_or_else(|| format!("`{name}` must be a string"))
 }
 
-fn array<'a>(json: &'a Json, name: &str) -> Result<&'a [Json], String> {
-    field(json, name)?.as_array().map(Vec::as_slice).ok_or_else(|| format!("`{name}` must be an array"))
+fn bounds<'a>(json: &'a Json, name: &str) -> Result<&'a [Json], String> {
+    let bounds = field(json, name)?.as_array().ok_or_else(|| format!("`{name}` must be an array"))?;
+    if bounds.len() > BOUNDS_MAX {
+        return Err(format!("`{name}` may have at most {BOUNDS_MAX} elements, got {}", bounds.len()));
+    }
+    Ok(bounds)
 }
 
 fn only_field(json: &Json) -> Result<(&str, &Json), String> {

@@ -204,3 +204,19 @@ fn writes_between_steps_of_a_stream_show_if_they_lie_ahead() {
     assert_eq!(rest, [2.0, 9.0]);
     assert!(transaction.next(stream).unwrap().is_none());
 }
+
+#[test]
+fn a_range_with_more_bounds_than_any_index_has_fields_is_refused_before_they_are_compared() {
+    let bounds = |count: usize| {
+        let bound = |n: usize| serde_json::json!({"type": "Eq", "fieldPath": format!("f{n}"), "value": 1});
+        serde_json::json!({
+            "source": {
+                "type": "IndexRange", "indexName": "t.by_x", "order": "asc",
+                "range": (0..count).map(bound).collect::<Vec<_>>(),
+            },
+            "operators": [],
+        })
+    };
+    assert!(Query::from_json(&bounds(256)).is_ok());
+    assert_eq!(Query::from_json(&bounds(257)).unwrap_err(), "`range` may have at most 256 elements, got 257");
+}
