@@ -171,3 +171,14 @@ fn a_missing_table_has_one_empty_page() {
     let after = page(&fixture, &request(all("asc"), Some(&empty.continue_cursor), 3));
     assert!(after.rows.is_empty() && after.is_done);
 }
+
+#[test]
+fn a_journal_of_another_query_leaves_the_asked_limits_in_force() {
+    let fixture = filled(8);
+    let other = page(&fixture, &request(all("asc"), None, 1));
+    let asked = PageRequest { rows_read_max: Some(8), ..request(all("desc"), None, 7) };
+    let with_journal = PageRequest { journal: Some(other.continue_cursor), ..asked.clone() };
+    for request in [asked, with_journal] {
+        assert_eq!(page(&fixture, &request).status, Some(PageStatus::SplitRecommended));
+    }
+}

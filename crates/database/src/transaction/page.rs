@@ -107,6 +107,7 @@ impl Transaction {
             Some(end) => Some(open(end)?),
             None => request.journal.as_ref().and_then(|journal| open(journal).ok()),
         };
+        let end_given = end.is_some();
         let reading = match source {
             None => Reading {
                 rows: Vec::new(),
@@ -119,7 +120,7 @@ impl Transaction {
                 source.interval = between(&source.interval, begin.as_ref(), end.as_ref(), source.order);
                 let stream =
                     Stream::new(Some(source), request.query.operators.clone(), reader == Reader::User);
-                self.read_rows(stream, request, end.is_some())?
+                self.read_rows(stream, request, end_given)?
             }
         };
         let reached = match end {
@@ -134,7 +135,7 @@ impl Transaction {
                 let middle = reading.positions[reading.positions.len() / 2].to_vec();
                 cursor_key.seal(&Position::After(middle), fingerprint)
             }),
-            status: status(request, &reading, end_given(request)),
+            status: status(request, &reading, end_given),
             rows: reading.rows,
         })
     }
@@ -187,10 +188,6 @@ impl Transaction {
         usage.bytes_read += row.size();
         self.limits.check_reads(&usage).is_err()
     }
-}
-
-fn end_given(request: &PageRequest) -> bool {
-    request.end_cursor.is_some() || request.journal.is_some()
 }
 
 fn check_request(request: &PageRequest) -> Result<(), DeveloperError> {
