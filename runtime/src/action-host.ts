@@ -3,7 +3,7 @@
  * matters; the engine may kill it at any moment.
  *
  * It speaks to the engine over its standard input and output (see `channel.ts`). `argv[2]` says which runtime it is:
- * `isolate` for the default runtime, `node` for `"use node"` modules.
+ * `isolate` for the default runtime, `node` for `"use node"` modules, whose files go to the folder `argv[3]`.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -32,7 +32,7 @@ const packages = new Map<string, StoredPackage>();
 const running = new Map<string, Running>();
 /** Tells which invocation a stray rejection belongs to. */
 const invocations = new AsyncLocalStorage<Running>();
-const nodeRuntime = isNodeHost ? new NodeRuntime() : undefined;
+const nodeRuntime = isNodeHost ? new NodeRuntime(process.argv[3] ?? "") : undefined;
 
 /** A pushed package, as this process knows it. */
 class StoredPackage implements ActionCode {
@@ -57,6 +57,8 @@ class StoredPackage implements ActionCode {
 class Running implements ActionServices {
   readonly id: string;
   exchange: HttpExchange | undefined;
+  /** Where it runs, in the default runtime. */
+  context: ActionContext | undefined;
   /** Rejects when user code leaves a rejection unhandled, which fails the invocation. */
   readonly stray: Promise<never>;
   #fail: (reason: unknown) => void = () => undefined;
@@ -91,11 +93,23 @@ class Running implements ActionServices {
   reply(call: number, ok: boolean, text: string, data: string | undefined): void {
     const waiting = this.#calls.get(call);
     this.#calls.delete(call);
-    if (ok) {
-      waiting?.resolve(text);
-    } else {
-      waiting?.reject({ message: text, data });
-    }
+    this.inside(() => {
+      if (ok) {
+        waiting?.resolve(text);
+      } else {
+        waiting?.reject({ message: text, data });
+      }
+    });
+  }
+
+  /** Does something that may run user code, so that rejections and exceptions which follow are this invocation's. */
+  inside(work: () => void): void {
+    invocations.run(this, work);
+  }
+
+  /** Ends what user code left running. */
+  close(): void {
+    this.inside(() => this.context?.close());
   }
 
   log(level: LogLevel, messages: string[], truncated: boolean): void {
@@ -149,33 +163,31 @@ async function runAction(message: Extract<ToHost, { type: "action" }>): Promise<
     const value = await Promise.race([work, run.stray]);
     send({ type: "outcome", id: message.id, ok: true, value });
   } catch (thrown) {
-    send({ type: "outcome", id: message.id, ok: false, error: localFrames(describeThrown(thrown), message.version) });
+    send({ type: "outcome", id: message.id, ok: false, error: describeThrown(thrown) });
   } finally {
     running.delete(message.id);
+    run.close();
   }
 }
 
 async function runIsolateAction(message: Extract<ToHost, { type: "action" }>, run: Running): Promise<string> {
   const context = new ActionContext(packageFor(message.version), message.env, run);
-  try {
-    const target = await context.export(message.modulePath, message.exportName);
-    const invoke: unknown = (target as Record<string, unknown>).invokeAction;
-    if (typeof invoke !== "function") {
-      throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" is not an action`);
-    }
-    const result: unknown = await (invoke as (id: string, args: string) => unknown).call(
-      target,
-      message.id,
-      message.argsJson,
-    );
-    if (typeof result !== "string") {
-      throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" did not return JSON text`);
-    }
-    context.warnUnawaited(context.close());
-    return result;
-  } finally {
-    context.close();
+  run.context = context;
+  const target = await context.export(message.modulePath, message.exportName);
+  const invoke: unknown = (target as Record<string, unknown>).invokeAction;
+  if (typeof invoke !== "function") {
+    throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" is not an action`);
   }
+  const result: unknown = await (invoke as (id: string, args: string) => unknown).call(
+    target,
+    message.id,
+    message.argsJson,
+  );
+  if (typeof result !== "string") {
+    throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" did not return JSON text`);
+  }
+  context.warnUnawaited(context.close());
+  return result;
 }
 
 async function runHttpAction(message: Extract<ToHost, { type: "http" }>): Promise<void> {
@@ -188,8 +200,11 @@ async function runHttpAction(message: Extract<ToHost, { type: "http" }>): Promis
     send({ type: "outcome", id: message.id, ok: false, error: describeThrown(thrown) });
   } finally {
     running.delete(message.id);
-    if (message.requestStream !== null) {
-      incoming.end(message.requestStream, "the action has ended");
+    run.close();
+    outgoing.cancel(message.responseStream);
+    const { requestStream } = message;
+    if (requestStream !== null) {
+      run.inside(() => { incoming.end(requestStream, "the action has ended"); });
     }
   }
 }
@@ -198,33 +213,30 @@ async function serveRequest(message: Extract<ToHost, { type: "http" }>, run: Run
   const exchange = new HttpExchange(message.requestStream === null ? null : incoming.open(message.requestStream));
   run.exchange = exchange;
   const context = new ActionContext(packageFor(message.version), message.env, run);
-  try {
-    const namespace = await context.load("http.js");
-    const router = namespace.default as Record<string, unknown> | undefined;
-    if (router === undefined) {
-      throw new CallFailure('Couldn\'t find default export in module "http.js".');
-    }
-    const handle = router.runRequest;
-    if (router.isRouter !== true || typeof handle !== "function") {
-      throw new CallFailure("The default export of `convex/http.js` is not a Router.");
-    }
-    if (isRouted(router, message.routedPath, message.method)) {
-      const request = { method: message.method, url: message.url, headerPairs: message.headers };
-      await (handle as (request: string, path: string) => Promise<string>).call(
-        router,
-        JSON.stringify(request),
-        message.routedPath,
-      );
-    } else {
-      exchange.take(new Response("No matching routes found", { status: 404 }));
-    }
-    const head = exchange.head();
-    send({ type: "head", id: message.id, status: head.status, headers: head.headers });
-    await exchange.sendBody(message.responseStream, outgoing);
-    context.warnUnawaited(context.close());
-  } finally {
-    context.close();
+  run.context = context;
+  const namespace = await context.load("http.js");
+  const router = namespace.default as Record<string, unknown> | undefined;
+  if (router === undefined) {
+    throw new CallFailure('Couldn\'t find default export in module "http.js".');
   }
+  const handle = router.runRequest;
+  if (router.isRouter !== true || typeof handle !== "function") {
+    throw new CallFailure("The default export of `convex/http.js` is not a Router.");
+  }
+  if (isRouted(router, message.routedPath, message.method)) {
+    const request = { method: message.method, url: message.url, headerPairs: message.headers };
+    await (handle as (request: string, path: string) => Promise<string>).call(
+      router,
+      JSON.stringify(request),
+      message.routedPath,
+    );
+  } else {
+    exchange.take(new Response("No matching routes found", { status: 404 }));
+  }
+  const head = exchange.head();
+  send({ type: "head", id: message.id, status: head.status, headers: head.headers });
+  await exchange.sendBody(message.responseStream, outgoing);
+  context.warnUnawaited(context.close());
 }
 
 /** Routers may be the app's own; one that cannot tell is asked to handle everything. */
@@ -256,14 +268,6 @@ async function evaluateTask(
   );
 }
 
-/** Frames of Node modules carry file URLs; the engine knows modules by path. */
-function localFrames(error: JsError, version: string): JsError {
-  const folder = nodeRuntime?.folderUrl(version) ?? "";
-  return folder === ""
-    ? error
-    : { ...error, frames: error.frames.map((frame) => frame.replaceAll(folder, "")) };
-}
-
 function receive(message: ToHost): void {
   switch (message.type) {
     case "code":
@@ -275,7 +279,6 @@ function receive(message: ToHost): void {
       return;
     case "dropCode":
       packages.delete(message.version);
-      nodeRuntime?.dropPackage(message.version);
       return;
     case "action":
       void runAction(message);
@@ -296,10 +299,13 @@ function receive(message: ToHost): void {
       outgoing.credit(message.stream);
       return;
     case "abort": {
-      const exchange = running.get(message.id)?.exchange;
-      exchange?.abort.abort();
+      const run = running.get(message.id);
+      run?.inside(() => run.exchange?.abort.abort());
       return;
     }
+    case "end":
+      running.get(message.id)?.fail(new CallFailure("nobody waits for this invocation any more"));
+      return;
     case "bodyCancel":
       outgoing.cancel(message.stream);
       return;
@@ -311,10 +317,13 @@ function receive(message: ToHost): void {
 
 process.on("unhandledRejection", (reason) => {
   const run = invocations.getStore();
-  if (run === undefined || isNodeHost) {
+  if (run !== undefined && !isNodeHost) {
+    run.fail(reason);
+  } else if (isNodeHost || running.size === 0) {
     failAll(describeThrown(reason));
   } else {
-    run.fail(reason);
+    // Nobody's that is known of: no reason to fail those who run.
+    process.stderr.write(`an action left a rejection behind: ${describeThrown(reason).message}\n`);
   }
 });
 process.on("uncaughtException", (error) => {

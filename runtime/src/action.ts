@@ -146,7 +146,7 @@ export class ActionContext {
     reject: (error: HostCallError) => void,
   ): void {
     if (!this.#open) {
-      reject({ message: "This action has already ended: its host calls are no longer served." });
+      // What is left of an action that is over does not go on.
       return;
     }
     if (this.#importing) {
@@ -212,14 +212,33 @@ export class ActionContext {
           request.headers.set("user-agent", USER_AGENT);
         }
         const done = this.#begin("fetch");
-        try {
-          return await fetch(request);
-        } finally {
+        // Not `AbortSignal.any`, which the first releases of Node 20 do not have.
+        const abort = new AbortController();
+        request.signal.addEventListener("abort", () => { abort.abort(request.signal.reason); });
+        this.#aborts.add(abort);
+        const end = (): void => {
+          this.#aborts.delete(abort);
           done();
+        };
+        try {
+          const response = await fetch(request, { signal: abort.signal });
+          end();
+          return response;
+        } catch (error) {
+          end();
+          if (this.#open) {
+            throw error;
+          }
+          return await never();
         }
       }),
     };
   }
+}
+
+/** What waits for this does not go on. */
+async function never(): Promise<never> {
+  return await new Promise<never>(() => undefined);
 }
 
 /** The word by which users know an operation. */

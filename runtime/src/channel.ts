@@ -3,7 +3,6 @@
  * and a payload. Kind 0 is a JSON message; kind 1 is a piece of a body, preceded by its four-byte stream number.
  */
 
-import { writeSync } from "node:fs";
 import type { Readable } from "node:stream";
 
 export const KIND_MESSAGE = 0;
@@ -20,10 +19,19 @@ export interface ChannelHandler {
 
 /** Reads frames until the other side closes. */
 export function readFrames(input: Readable, handler: ChannelHandler): void {
-  let pending: Buffer = Buffer.alloc(0);
+  // Joined only when a frame is complete: joining with every chunk would copy a large frame hundreds of times.
+  let chunks: Buffer[] = [];
+  let available = 0;
+  let needed = HEADER_BYTES;
   input.on("data", (chunk: Buffer) => {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+    chunks.push(chunk);
+    available += chunk.length;
+    if (available < needed) {
+      return;
+    }
+    const pending = chunks.length === 1 ? chunk : Buffer.concat(chunks);
     let offset = 0;
+    needed = HEADER_BYTES;
     while (pending.length - offset >= HEADER_BYTES) {
       const length = pending.readUInt32LE(offset);
       if (length > FRAME_BYTES_MAX) {
@@ -32,6 +40,7 @@ export function readFrames(input: Readable, handler: ChannelHandler): void {
       }
       const end = offset + HEADER_BYTES + length;
       if (pending.length < end) {
+        needed = HEADER_BYTES + length;
         break;
       }
       const payload = pending.subarray(offset + HEADER_BYTES, end);
@@ -43,7 +52,8 @@ export function readFrames(input: Readable, handler: ChannelHandler): void {
       }
       offset = end;
     }
-    pending = pending.subarray(offset);
+    chunks = [pending.subarray(offset)];
+    available = pending.length - offset;
   });
   input.on("end", () => {
     handler.closed();
@@ -80,9 +90,4 @@ export class FrameWriter {
     header[4] = kind;
     this.#output.write(Buffer.concat([header, ...parts]));
   }
-}
-
-/** Last words of a process that cannot use its event loop any more. */
-export function writeToStderr(text: string): void {
-  writeSync(2, `${text}\n`);
 }

@@ -1,6 +1,7 @@
 /** The `console` of functions: formats its arguments and hands finished lines to the engine. */
 
 import { inspect } from "./inspect.ts";
+import { isOwnFrame } from "./outcome.ts";
 
 export type LogLevel = "DEBUG" | "ERROR" | "WARN" | "INFO" | "LOG";
 
@@ -56,7 +57,7 @@ export function consoleMethods(write: LogWriter, now: () => number): ConsoleMeth
     trace: (...values) => {
       const stack = new Error().stack ?? "";
       raw("LOG", values.map(inspect).join(" "), []);
-      raw("LOG", stack.split("\n").filter((line) => !line.includes("/runtime/")).slice(1).join("\n"), []);
+      raw("LOG", stack.split("\n").filter((line) => !isOwnFrame(line)).slice(1).join("\n"), []);
     },
     time: (label = "default") => {
       const name = String(label);

@@ -6,10 +6,8 @@
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import process from "node:process";
 import { pathToFileURL } from "node:url";
 
 import type { ActionServices } from "./action.ts";
@@ -21,26 +19,25 @@ import type { HostCallError } from "./realm.ts";
 export class NodeRuntime {
   readonly #invocations = new Map<string, ActionServices>();
   readonly #printing = new AsyncLocalStorage<ActionServices>();
+  readonly #folder: string;
   readonly #folders = new Map<string, string>();
 
-  constructor() {
+  /** `folder` is this process's own; whoever started the process removes it. */
+  constructor(folder: string) {
+    this.#folder = folder;
     const methods = consoleMethods(
       (level, messages, truncated) => this.#printing.getStore()?.log(level, messages, truncated),
       () => Date.now(),
     );
     Object.assign(console, methods);
     Object.defineProperty(globalThis, "Convex", { value: this.#convex(), configurable: true });
-    process.on("exit", () => {
-      for (const folder of this.#folders.values()) {
-        rmSync(folder, { recursive: true, force: true });
-      }
-    });
   }
 
   /** Writes a package's Node modules where `import` finds them. */
   addPackage(version: string, modules: PackageModule[]): void {
-    const folder = mkdtempSync(join(tmpdir(), "freshet-node-"));
+    const folder = join(this.#folder, version);
     this.#folders.set(version, folder);
+    mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "package.json"), '{"type":"module"}\n');
     for (const module of modules) {
       if (module.environment === "node") {
@@ -51,26 +48,12 @@ export class NodeRuntime {
     }
   }
 
-  dropPackage(version: string): void {
-    const folder = this.#folders.get(version);
-    this.#folders.delete(version);
-    if (folder !== undefined) {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  }
-
   async import(version: string, path: string): Promise<Record<string, unknown>> {
     const folder = this.#folders.get(version);
     if (folder === undefined) {
       throw new CallFailure(`Couldn't find JavaScript module '${path}'. Did you forget to run \`npx convex dev\`?`);
     }
     return (await import(pathToFileURL(join(folder, path)).href)) as Record<string, unknown>;
-  }
-
-  /** Where a package's modules lie, so that stack frames can be named by module path. */
-  folderUrl(version: string): string {
-    const folder = this.#folders.get(version);
-    return folder === undefined ? "" : `${pathToFileURL(folder).href}/`;
   }
 
   async run(

@@ -1,5 +1,7 @@
 /** What a call came to, and how a thrown value is described to the engine. */
 
+import { fileURLToPath } from "node:url";
+
 /** A JavaScript error before source maps are applied. */
 export interface JsError {
   message: string;
@@ -12,6 +14,17 @@ export type Outcome = { ok: true; value: string } | { ok: false; error: JsError 
 /** The text that stands for an outcome at the addon: the result itself, or the error as JSON. */
 export function payload(outcome: Outcome): string {
   return outcome.ok ? outcome.value : JSON.stringify(outcome.error);
+}
+
+/** The runtime's own files, as stack frames name them. */
+const RUNTIME_FOLDER = new URL(".", import.meta.url);
+const OWN_PLACES = ["node:", RUNTIME_FOLDER.href, fileURLToPath(RUNTIME_FOLDER)];
+/** Name of the script that prepares realms. */
+export const INSTALLER = "freshet:realm";
+
+/** Whether a line of a stack is the runtime's or Node's, and so of no interest to the author. */
+export function isOwnFrame(line: string): boolean {
+  return line.includes(INSTALLER) || OWN_PLACES.some((place) => line.includes(place));
 }
 
 const MESSAGE_LENGTH_MAX = 65_536;
@@ -95,7 +108,7 @@ function stackFrames(error: object): string[] {
   }
   const frames: string[] = [];
   for (const line of stack.split("\n")) {
-    if (!/^ {4}at /.test(line) || line.includes("node:") || line.includes("/runtime/")) {
+    if (!/^ {4}at /.test(line) || isOwnFrame(line)) {
       continue;
     }
     frames.push(line);

@@ -46,6 +46,7 @@ export type ToHost =
   | { type: "bodyCredit"; stream: number }
   | { type: "bodyCancel"; stream: number }
   | { type: "abort"; id: string }
+  | { type: "end"; id: string }
   | { type: "ping"; token: number };
 
 export type FromHost =

@@ -13,6 +13,7 @@ import { isNativeError } from "node:util/types";
 import vm from "node:vm";
 
 import { consoleMethods, type ConsoleMethods, type LogWriter } from "./console.ts";
+import { INSTALLER } from "./outcome.ts";
 
 /** What kind of code runs in the realm; decides which features are refused. */
 export type RealmKind = "transaction" | "action";
@@ -420,4 +421,4 @@ function install(outside: Outside): object {
   return Promise.prototype;
 }
 
-const INSTALL_SCRIPT = new vm.Script(`"use strict";(${install.toString()})`, { filename: "freshet/runtime/realm.js" });
+const INSTALL_SCRIPT = new vm.Script(`"use strict";(${install.toString()})`, { filename: INSTALLER });

@@ -190,6 +190,15 @@ describe("a function in a lane", () => {
     expect(outcome?.ok === false && outcome.error.frames.every((frame) => frame.includes("m.js"))).toBe(true);
   });
 
+  it("reports frames of modules whatever their folders are called", async () => {
+    const modules = {
+      "m.js": `import { boom } from "./lib/runtime/boom.js"; ${queries({ f: "boom();" })}`,
+      "lib/runtime/boom.js": "export function boom() { throw new Error('x'); }",
+    };
+    const outcome = await run(modules, "f");
+    expect(outcome?.ok === false && outcome.error.frames[0]).toBe("    at boom (lib/runtime/boom.js:1:32)");
+  });
+
   it("fails with the text of the contract when something is missing", async () => {
     expect(message(await run({}, "f"))).toBe("Couldn't find JavaScript module 'm.js'. Did you forget to run `npx convex dev`?");
     expect(message(await run({ "m.js": "export const a = 1;" }, "f"))).toBe('Couldn\'t find "f" in module "m.js".');

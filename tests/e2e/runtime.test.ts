@@ -1,5 +1,7 @@
+import { readdirSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { makeFunctionReference, type PaginationResult } from "convex/server";
@@ -261,9 +263,16 @@ it("hashes in a query", async () => {
 describe("actions", () => {
   let other: Server;
   let url = "";
+  /** Requests that wait for an answer which does not come. */
+  let unanswered = 0;
 
   beforeAll(async () => {
     other = createServer((request, response) => {
+      if (request.url === "/never") {
+        request.on("close", () => (unanswered -= 1));
+        unanswered += 1;
+        return;
+      }
       let body = "";
       request.on("data", (chunk: Buffer) => (body += chunk.toString()));
       request.on("end", () => {
@@ -317,6 +326,19 @@ describe("actions", () => {
     expect(await Promise.all(innocent)).toEqual(["waited", "waited", "waited", "waited"]);
   });
 
+  it("fail alone when a host call fails that nobody waits for", async () => {
+    const innocent = Array.from({ length: 4 }, async () => await http().action(api.runtime.wait, { ms: 500 }));
+    expect((await failure(http().action(api.runtime.rejectFromHost, {}))).message).toContain("Uncaught ConvexError");
+    expect(await Promise.all(innocent)).toEqual(["waited", "waited", "waited", "waited"]);
+  });
+
+  it("leave nothing running when they are over", async () => {
+    const innocent = http().action(api.runtime.wait, { ms: 1_000 });
+    expect(await http().action(api.runtime.abandonAll, { url: `${url}never` })).toBe("done");
+    await eventually("the end of the request", () => (unanswered === 0 ? true : undefined), 3_000);
+    expect(await innocent).toBe("waited");
+  });
+
   it("are warned of what they do not wait for", async () => {
     const { status, logLines } = await post("action", "runtime:unawaited", { name: "unawaited" });
     expect(status).toBe("success");
@@ -347,6 +369,30 @@ describe("actions", () => {
     stop.now = true;
     expect(await steady).toBeGreaterThan(0);
     expect(await Promise.all(running)).toEqual(["waited", "waited", "waited"]);
+    // Processes of code that is gone take their files along.
+    await eventually("the end of old files", () =>
+      readdirSync(join(server.dataDir, "action-hosts")).length <= 1 ? true : undefined,
+    );
+  });
+});
+
+describe("HTTP actions", () => {
+  it("learn that their client has left, and end by themselves", async () => {
+    const abort = new AbortController();
+    const response = await fetch(`${server.siteUrl}/stream`, { signal: abort.signal });
+    const reader = response.body?.getReader();
+    await reader?.read();
+    abort.abort();
+    await eventually("the last words of the action", async () =>
+      (await http().query(api.counters.get, { name: "left" })) > 0 ? true : undefined,
+    );
+  });
+
+  it("may answer without reading what they are sent", async () => {
+    for (let call = 0; call < 5; call += 1) {
+      const response = await fetch(`${server.siteUrl}/impatient`, { method: "POST", body: "x".repeat(3_000_000) });
+      expect([response.status, await response.text()]).toEqual([200, "enough"]);
+    }
   });
 });
 

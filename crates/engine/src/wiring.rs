@@ -115,6 +115,7 @@ impl Engine {
                 script: runtime_dir.join("action-host.js"),
                 isolate_flags: node_flags(),
                 heap_megabytes: ACTION_HOST_HEAP_MIB,
+                scratch: config.data_dir.join("action-hosts"),
             },
             ActionTimes { isolate: limits.isolate_action_time_max, node: limits.node_action_time_max },
         ));

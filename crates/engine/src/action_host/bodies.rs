@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use freshet_functions::host::JsError;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use super::frame;
-use super::process::{HostProcess, Piece};
+use super::process::{HostProcess, Lease, Piece};
 use super::protocol::ToHost;
 
 /// Sends a request body, one piece for each credit that the reader in the process grants.
@@ -37,46 +38,72 @@ pub(crate) async fn forward_request(
     let _ = process.send(&ToHost::BodyEnd { stream, error: error.as_deref() }).await;
 }
 
-/// Passes a response body on to whoever answers the client, and grants a credit for each piece that was taken. When the
-/// client leaves, the action is told.
+/// Passes a response body on to whoever answers the client, until it ends or `deadline` passes. When the client leaves,
+/// the action is told and may go on: it is over when its stream is.
 pub(crate) async fn forward_response(
-    process: Arc<HostProcess>,
+    lease: Lease,
     id: String,
     stream: u32,
     mut pieces: mpsc::Receiver<Piece>,
     body: mpsc::Sender<Result<Bytes, JsError>>,
+    deadline: Instant,
 ) {
+    let process = &lease.process;
+    match timeout_at(deadline, pass_on(process, stream, &mut pieces, &body)).await {
+        Ok(End::Complete) => return,
+        Ok(End::ClientLeft) => {
+            drop(body);
+            // Errors mean that the process has ended, and the action with it.
+            let _ = process.send(&ToHost::Abort { id: &id }).await;
+            let _ = process.send(&ToHost::BodyCancel { stream }).await;
+            let rest = async { while pieces.recv().await.is_some() {} };
+            if timeout_at(deadline, rest).await.is_ok() {
+                return;
+            }
+        }
+        Err(_elapsed) => {
+            let message = "Uncaught Error: the response took longer than an action may".to_owned();
+            // A client that does not read does not hear of it.
+            let _ = body.try_send(Err(JsError { message, ..JsError::default() }));
+        }
+    }
+    process.give_up(&id);
+}
+
+/// How the forwarding of a response body ended.
+enum End {
+    /// The body ended, or failed.
+    Complete,
+    ClientLeft,
+}
+
+/// Grants a credit for each piece that the client took.
+async fn pass_on(
+    process: &HostProcess,
+    stream: u32,
+    pieces: &mut mpsc::Receiver<Piece>,
+    body: &mpsc::Sender<Result<Bytes, JsError>>,
+) -> End {
     loop {
         let piece = tokio::select! {
             piece = pieces.recv() => piece,
-            () = body.closed() => {
-                leave(&process, &id, stream).await;
-                return;
-            }
+            () = body.closed() => return End::ClientLeft,
         };
         match piece {
             Some(Piece::Bytes(bytes)) => {
                 if body.send(Ok(bytes)).await.is_err() {
-                    leave(&process, &id, stream).await;
-                    return;
+                    return End::ClientLeft;
                 }
                 if process.send(&ToHost::BodyCredit { stream }).await.is_err() {
-                    return;
+                    return End::Complete;
                 }
             }
             Some(Piece::Failed(error)) => {
                 // A client that has gone does not hear of it.
                 let _ = body.send(Err(error)).await;
-                return;
+                return End::Complete;
             }
-            None => return,
+            None => return End::Complete,
         }
     }
-}
-
-async fn leave(process: &HostProcess, id: &str, stream: u32) {
-    process.close_response(stream);
-    // Errors mean that the process has ended, and the action with it.
-    let _ = process.send(&ToHost::Abort { id }).await;
-    let _ = process.send(&ToHost::BodyCancel { stream }).await;
 }

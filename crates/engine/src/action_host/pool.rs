@@ -11,9 +11,10 @@ use freshet_functions::host::{
     JsError, Outcome,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::bodies;
-use super::process::{HostKind, HostProcess, HostProgram, Waiting};
+use super::process::{HostKind, HostProcess, HostProgram, Lease, Waiting};
 use super::protocol::ToHost;
 
 /// Invocations that share a process before another process is started.
@@ -46,6 +47,8 @@ struct NodeProcess {
 
 impl ProcessPool {
     pub(crate) fn new(program: HostProgram, times: ActionTimes) -> Self {
+        // What processes of an engine that was killed have left behind.
+        let _ = std::fs::remove_dir_all(&program.scratch);
         Self { program, times, isolates: Mutex::default(), node: Mutex::default() }
     }
 
@@ -65,7 +68,7 @@ impl ProcessPool {
     }
 
     /// The default-runtime process with the fewest invocations.
-    async fn isolate(&self, code: Option<&CodePackage>) -> Result<Arc<HostProcess>, HostFailure> {
+    async fn isolate(&self, code: Option<&CodePackage>) -> Result<Lease, HostFailure> {
         let mut processes = self.isolates.lock().await;
         processes.retain(|process| process.is_alive());
         let least = processes.iter().min_by_key(|process| process.load()).cloned();
@@ -85,34 +88,31 @@ impl ProcessPool {
             process.drop_old_code(code.version).await;
             process.send_code(code).await?;
         }
-        Ok(process)
+        Ok(process.lease())
     }
 
     /// The `"use node"` process for this code and environment; an older one ends when its actions have.
-    async fn node(
-        &self,
-        code: &CodePackage,
-        env: &BTreeMap<String, String>,
-    ) -> Result<Arc<HostProcess>, HostFailure> {
+    async fn node(&self, code: &CodePackage, env: &BTreeMap<String, String>) -> Result<Lease, HostFailure> {
         let mut slot = self.node.lock().await;
         if let Some(node) = slot.as_ref()
             && node.version == code.version
             && node.env == *env
             && node.process.is_alive()
         {
-            return Ok(node.process.clone());
+            return Ok(node.process.lease());
         }
         if let Some(old) = slot.take() {
             tokio::spawn(retire(old.process));
         }
         let process = HostProcess::start(&self.program, HostKind::Node, env).await?;
         process.send_code(code).await?;
-        *slot = Some(NodeProcess { version: code.version, env: env.clone(), process: process.clone() });
-        Ok(process)
+        let lease = process.lease();
+        *slot = Some(NodeProcess { version: code.version, env: env.clone(), process });
+        Ok(lease)
     }
 }
 
-/// Waits until nothing runs in a process and ends it.
+/// Waits until nobody uses a process and ends it.
 async fn retire(process: Arc<HostProcess>) {
     while process.is_alive() && process.load() > 0 {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -130,8 +130,7 @@ struct Abandon {
 impl Drop for Abandon {
     fn drop(&mut self) {
         if self.armed {
-            self.process.forget(&self.id);
-            self.process.try_send(&ToHost::Abort { id: &self.id });
+            self.process.give_up(&self.id);
         }
     }
 }
@@ -144,10 +143,11 @@ impl ActionHost for ProcessPool {
         callbacks: Arc<dyn ActionCallbacks>,
     ) -> Result<Outcome, HostFailure> {
         let environment = environment_of(&job.code, &job.module_path);
-        let (process, limit) = match environment {
+        let (lease, limit) = match environment {
             Environment::Isolate => (self.isolate(Some(&job.code)).await?, self.times.isolate),
             Environment::Node => (self.node(&job.code, &job.env).await?, self.times.node),
         };
+        let process = &lease.process;
         let (sender, outcome) = oneshot::channel();
         process.register(&job.invocation_id, Waiting::Action { outcome: sender, callbacks });
         let mut abandon = Abandon { process: process.clone(), id: job.invocation_id.clone(), armed: true };
@@ -176,17 +176,20 @@ impl ActionHost for ProcessPool {
         job: HttpActionJob,
         callbacks: Arc<dyn ActionCallbacks>,
     ) -> Result<HttpActionResponse, HttpActionFailure> {
-        let process = self.isolate(Some(&job.code)).await.map_err(HttpActionFailure::Host)?;
+        let lease = self.isolate(Some(&job.code)).await.map_err(HttpActionFailure::Host)?;
+        let process = &lease.process;
+        let deadline = Instant::now() + self.times.isolate;
         let id = job.invocation_id.clone();
         let (response_stream, pieces) = process.open_response();
-        let (sender, head) = oneshot::channel();
-        process.register(&id, Waiting::Http { head: Some(sender), response_stream, callbacks });
-        let mut abandon = Abandon { process: process.clone(), id: id.clone(), armed: true };
         let request_stream = job.body.map(|body| {
             let (stream, credits) = process.open_request();
             tokio::spawn(bodies::forward_request(process.clone(), stream, body, credits));
             stream
         });
+        let (sender, head) = oneshot::channel();
+        process
+            .register(&id, Waiting::Http { head: Some(sender), response_stream, request_stream, callbacks });
+        let mut abandon = Abandon { process: process.clone(), id: id.clone(), armed: true };
         let message = ToHost::Http {
             id: &id,
             version: job.code.version.to_string(),
@@ -199,7 +202,7 @@ impl ActionHost for ProcessPool {
             response_stream,
         };
         process.send(&message).await.map_err(HttpActionFailure::Host)?;
-        let head = match tokio::time::timeout(self.times.isolate, head).await {
+        let head = match timeout_at(deadline, head).await {
             Ok(Ok(Ok(head))) => head,
             Ok(Ok(Err(failure))) => {
                 abandon.armed = false;
@@ -213,7 +216,7 @@ impl ActionHost for ProcessPool {
         };
         abandon.armed = false;
         let (body_sender, body) = mpsc::channel(1);
-        tokio::spawn(bodies::forward_response(process, id, response_stream, pieces, body_sender));
+        tokio::spawn(bodies::forward_response(lease, id, response_stream, pieces, body_sender, deadline));
         Ok(HttpActionResponse { status: head.status, headers: head.headers, body })
     }
 

@@ -1,12 +1,15 @@
 //! One action host process: its start, its channel, the invocations that run in it, and its end.
 //!
 //! The process may die at any moment. Whoever waits for something from it then gets [`HostFailure::Crashed`].
+//!
+//! Whoever is about to use a process, or uses it, holds a [`Lease`]: a process without leases may lose its code or its
+//! life.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,6 +45,8 @@ pub(crate) struct HostProgram {
     pub(crate) script: PathBuf,
     pub(crate) isolate_flags: Vec<String>,
     pub(crate) heap_megabytes: usize,
+    /// Where processes keep files; each has a folder of its own in it, which goes when the process does.
+    pub(crate) scratch: PathBuf,
 }
 
 /// What one invocation waits for.
@@ -54,6 +59,7 @@ pub(crate) enum Waiting {
         /// Answered by the response head, or by a failure before it.
         head: Option<oneshot::Sender<Result<Head, Result<JsError, HostFailure>>>>,
         response_stream: u32,
+        request_stream: Option<u32>,
         callbacks: Arc<dyn ActionCallbacks>,
     },
     Evaluation {
@@ -80,6 +86,8 @@ pub(crate) struct HostProcess {
     table: Mutex<Table>,
     /// Versions of code that the process has been sent.
     versions: Mutex<HashSet<u64>>,
+    /// Number of leases.
+    load: AtomicUsize,
     next_stream: AtomicU32,
     last_pong: AtomicU64,
     /// Becomes the reason when the process has ended.
@@ -94,6 +102,28 @@ struct Table {
     request_credits: HashMap<u32, mpsc::UnboundedSender<()>>,
 }
 
+impl Table {
+    /// Takes an invocation out, and with it whatever waits for leave to send it more.
+    fn remove(&mut self, id: &str) -> Option<Waiting> {
+        let waiting = self.invocations.remove(id)?;
+        if let Waiting::Http { request_stream: Some(stream), .. } = &waiting {
+            self.request_credits.remove(stream);
+        }
+        Some(waiting)
+    }
+}
+
+/// The right to use a process.
+pub(crate) struct Lease {
+    pub(crate) process: Arc<HostProcess>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.process.load.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl HostProcess {
     /// Starts a process and waits until it listens.
     ///
@@ -104,7 +134,8 @@ impl HostProcess {
         kind: HostKind,
         env: &BTreeMap<String, String>,
     ) -> Result<Arc<Self>, HostFailure> {
-        let mut child = spawn(program, kind, env)
+        let folder = program.scratch.join(SCRATCH_NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
+        let mut child = spawn(program, kind, env, &folder)
             .map_err(|error| HostFailure::Crashed(format!("cannot start an action host: {error}")))?;
         let mut input = child.stdin.take().expect("stdin is piped");
         let output = child.stdout.take().expect("stdout is piped");
@@ -115,6 +146,7 @@ impl HostProcess {
             outgoing,
             table: Mutex::default(),
             versions: Mutex::default(),
+            load: AtomicUsize::new(0),
             next_stream: AtomicU32::new(1),
             last_pong: AtomicU64::new(0),
             ended: watch::Sender::new(None),
@@ -129,7 +161,12 @@ impl HostProcess {
             }
         });
         let (ready_sender, ready) = oneshot::channel();
-        tokio::spawn(process.clone().supervise(child, output, kill_requests, ready_sender));
+        let supervision = process.clone().supervise(child, output, kill_requests, ready_sender);
+        tokio::spawn(async move {
+            supervision.await;
+            // Only processes that were sent Node modules have made one.
+            let _ = tokio::fs::remove_dir_all(&folder).await;
+        });
         match tokio::time::timeout(Duration::from_secs(20), ready).await {
             Ok(Ok(())) => {
                 tokio::spawn(process.clone().ping());
@@ -142,9 +179,14 @@ impl HostProcess {
         }
     }
 
-    /// Number of invocations that run in the process.
+    /// Number of those who use the process.
     pub(crate) fn load(&self) -> usize {
-        self.table.lock().invocations.len()
+        self.load.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn lease(self: &Arc<Self>) -> Lease {
+        self.load.fetch_add(1, Ordering::AcqRel);
+        Lease { process: self.clone() }
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -183,7 +225,7 @@ impl HostProcess {
         .await
     }
 
-    /// Forgets every package but `current`, once nothing runs that could need another.
+    /// Forgets every package but `current`, unless somebody uses the process and could need another.
     pub(crate) async fn drop_old_code(&self, current: u64) {
         if self.load() > 0 {
             return;
@@ -220,8 +262,15 @@ impl HostProcess {
         self.table.lock().invocations.insert(id.to_owned(), waiting);
     }
 
-    pub(crate) fn forget(&self, id: &str) {
-        self.table.lock().invocations.remove(id);
+    /// Gives an invocation up: nobody waits for it any more, and its work is to end.
+    pub(crate) fn give_up(&self, id: &str) {
+        {
+            let mut table = self.table.lock();
+            if let Some(Waiting::Http { response_stream, .. }) = table.remove(id) {
+                table.responses.remove(&response_stream);
+            }
+        }
+        self.try_send(&ToHost::End { id });
     }
 
     /// A number for a body, and the receiving end of a response body.
@@ -230,10 +279,6 @@ impl HostProcess {
         let (sender, receiver) = mpsc::channel(BODY_WINDOW * 2);
         self.table.lock().responses.insert(stream, sender);
         (stream, receiver)
-    }
-
-    pub(crate) fn close_response(&self, stream: u32) {
-        self.table.lock().responses.remove(&stream);
     }
 
     /// A number for a request body, and the credits that its reader grants.
@@ -411,7 +456,7 @@ impl HostProcess {
 
     fn settle(&self, id: &str, ok: bool, value: Option<String>, error: Option<JsError>) {
         let mut table = self.table.lock();
-        let Some(waiting) = table.invocations.remove(id) else {
+        let Some(waiting) = table.remove(id) else {
             return;
         };
         let outcome = if ok {
@@ -441,9 +486,8 @@ impl HostProcess {
         let mut answered_at = tokio::time::Instant::now();
         while self.is_alive() {
             token += 1;
-            if self.send(&ToHost::Ping { token }).await.is_err() {
-                return;
-            }
+            // Without waiting for room: a process that does not read is what this is to find.
+            self.try_send(&ToHost::Ping { token });
             tokio::time::sleep(PING_INTERVAL).await;
             if self.last_pong.load(Ordering::Relaxed) == token {
                 answered_at = tokio::time::Instant::now();
@@ -454,6 +498,9 @@ impl HostProcess {
         }
     }
 }
+
+/// Names the folders of processes. Folders of an earlier engine are removed before the first process starts.
+static SCRATCH_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// V8's exit when the heap is exhausted ends the process with SIGABRT.
 const OUT_OF_MEMORY: &str = "ran out of memory";
@@ -474,7 +521,12 @@ fn describe_exit(status: std::process::ExitStatus) -> String {
 #[cfg(unix)]
 const SIGABRT: i32 = 6;
 
-fn spawn(program: &HostProgram, kind: HostKind, env: &BTreeMap<String, String>) -> std::io::Result<Child> {
+fn spawn(
+    program: &HostProgram,
+    kind: HostKind,
+    env: &BTreeMap<String, String>,
+    folder: &Path,
+) -> std::io::Result<Child> {
     let mut command = Command::new(&program.node);
     command.arg(format!("--max-old-space-size={}", program.heap_megabytes));
     match kind {
@@ -483,7 +535,7 @@ fn spawn(program: &HostProgram, kind: HostKind, env: &BTreeMap<String, String>) 
         }
         HostKind::Node => {
             // `"use node"` code sees the whole of Node, so nothing of it is switched off.
-            command.arg(&program.script).arg("node");
+            command.arg(&program.script).arg("node").arg(folder);
         }
     }
     // The engine's own environment holds the instance secret; a host gets only what it needs.
@@ -498,4 +550,42 @@ fn spawn(program: &HostProgram, kind: HostKind, env: &BTreeMap<String, String>) 
         command.envs(env);
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use freshet_functions::host::SyscallError;
+
+    use super::*;
+
+    struct NoCallbacks;
+
+    #[async_trait]
+    impl ActionCallbacks for NoCallbacks {
+        async fn syscall(&self, op: &str, _args: &str) -> Result<String, SyscallError> {
+            Err(SyscallError::new(op))
+        }
+        fn log(&self, _line: LogLine) {}
+    }
+
+    #[test]
+    fn an_invocation_that_is_over_waits_for_no_request_body() {
+        let mut table = Table::default();
+        let (sender, mut credits) = mpsc::unbounded_channel();
+        table.request_credits.insert(7, sender);
+        table.invocations.insert(
+            "id".into(),
+            Waiting::Http {
+                head: None,
+                response_stream: 8,
+                request_stream: Some(7),
+                callbacks: Arc::new(NoCallbacks),
+            },
+        );
+        assert!(matches!(credits.try_recv(), Err(mpsc::error::TryRecvError::Empty)));
+        assert!(table.remove("id").is_some());
+        assert!(matches!(credits.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+        assert!(table.remove("id").is_none());
+    }
 }

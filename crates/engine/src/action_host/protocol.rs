@@ -62,7 +62,12 @@ pub(crate) enum ToHost<'a> {
     BodyCancel {
         stream: u32,
     },
+    /// The client of an HTTP action has left: the request's signal is aborted, and the action goes on.
     Abort {
+        id: &'a str,
+    },
+    /// Nobody waits for an invocation any more, and its work is to end.
+    End {
         id: &'a str,
     },
     Ping {

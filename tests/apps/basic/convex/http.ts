@@ -43,6 +43,33 @@ http.route({
   }),
 });
 
+/** Answers before it has read what it was sent. */
+http.route({
+  path: "/impatient",
+  method: "POST",
+  handler: httpAction(async () => new Response("enough")),
+});
+
+/** Never ends, but counts until its client leaves. */
+http.route({
+  path: "/stream",
+  method: "GET",
+  handler: httpAction(async (ctx, request) => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const write = async (): Promise<void> => {
+      while (!request.signal.aborted) {
+        await writer.write(new TextEncoder().encode("more\n"));
+        await new Promise((wake) => setTimeout(wake, 20));
+      }
+      await ctx.runMutation(api.counters.add, { name: "left", by: 1 });
+      await writer.close();
+    };
+    void write();
+    return new Response(readable);
+  }),
+});
+
 http.route({
   pathPrefix: "/count/",
   method: "GET",

@@ -274,3 +274,25 @@ export const pollute = query({
 });
 
 export const failShared = query({ args: {}, handler: (): null => failDeep() });
+
+/** Does not wait for a mutation that fails, nor for a request that never ends. */
+export const abandonAll = action({
+  args: { url: v.string() },
+  handler: async (ctx, { url }): Promise<string> => {
+    void ctx.runMutation(api.misc.failWithData, {});
+    void fetch(url);
+    setInterval(() => undefined, 10);
+    await new Promise((wake) => setTimeout(wake, 1));
+    return "done";
+  },
+});
+
+/** Waits for something else than the mutation that fails. */
+export const rejectFromHost = action({
+  args: {},
+  handler: async (ctx): Promise<string> => {
+    void ctx.runMutation(api.misc.failWithData, {});
+    await new Promise((wake) => setTimeout(wake, 2_000));
+    return "unharmed";
+  },
+});
