@@ -161,7 +161,7 @@ impl Database {
     /// The newest commit that survives a power cut.
     #[must_use]
     pub fn durable_ts(&self) -> Timestamp {
-        self.shared.durability.borrow().timestamp
+        self.shared.state.lock().durable_ts
     }
 
     /// The oldest moment that [`Database::begin_at`] can reach.

@@ -5,6 +5,29 @@ use crate::error::DeveloperError;
 const HELP: &str = "Consider using smaller limits in your queries, paginating your queries, or using indexed queries \
                     with a selective index range expressions.";
 
+/// Most bytes of all queries of one transaction: their bounds stay in the read set, and those of open streams in memory.
+const QUERY_BYTES_MAX: u64 = 1 << 26;
+/// Most streams that are open at a time: twice the number of intervals that may be read.
+const OPEN_QUERIES_MAX: usize = 8192;
+
+/// The error if queries are too many or too large to be kept. Far beyond what the documented limits let succeed.
+///
+/// # Errors
+/// `TooManyReads`.
+pub(crate) fn check_queries(bytes: u64, open: usize) -> Result<(), DeveloperError> {
+    let error = |what: &str, limit: String| {
+        let text = format!("Too many {what} in a single function execution (limit: {limit}). {HELP}");
+        Err(DeveloperError::new("TooManyReads", text))
+    };
+    if bytes > QUERY_BYTES_MAX {
+        return error("bytes in the bounds and filters of queries", format!("{QUERY_BYTES_MAX} bytes"));
+    }
+    if open > OPEN_QUERIES_MAX {
+        return error("open queries", OPEN_QUERIES_MAX.to_string());
+    }
+    Ok(())
+}
+
 /// Upper bounds for one transaction. Sizes are in bytes by the data model's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionLimits {

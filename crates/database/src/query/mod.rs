@@ -187,6 +187,27 @@ impl Query {
         }
     }
 
+    /// Bytes that the values in it occupy, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let value = |value: &Option<Value>| value.as_ref().map_or(0, Value::size);
+        let source = match &self.source {
+            QuerySource::FullTableScan { .. } => 0,
+            QuerySource::IndexRange { range, .. } => range.iter().map(|bound| 64 + value(&bound.value)).sum(),
+            QuerySource::Search { filters, .. } => filters
+                .iter()
+                .map(|filter| match filter {
+                    SearchFilter::Search { text, .. } => 64 + text.len(),
+                    SearchFilter::Eq { value: operand, .. } => 64 + value(operand),
+                })
+                .sum(),
+        };
+        let operators = self.operators.iter().map(|operator| match operator {
+            Operator::Limit(_) => 16,
+            Operator::Filter(filter) => filter.weight(),
+        });
+        64 + source + operators.sum::<usize>()
+    }
+
     /// An unambiguous encoding: equal bytes mean the same query. Cursors are bound to it.
     pub(crate) fn canonical(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -242,6 +263,20 @@ impl Query {
             }
         }
         out
+    }
+}
+
+impl Expression {
+    fn weight(&self) -> usize {
+        64 + match self {
+            Expression::Binary(_, operands) => operands.0.weight() + operands.1.weight(),
+            Expression::And(operands) | Expression::Or(operands) => {
+                operands.iter().map(Expression::weight).sum()
+            }
+            Expression::Not(operand) | Expression::Neg(operand) => operand.weight(),
+            Expression::Field(_) => 0,
+            Expression::Literal(literal) => literal.as_ref().map_or(0, Value::size),
+        }
     }
 }
 

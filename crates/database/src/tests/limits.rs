@@ -188,3 +188,32 @@ fn transactions_can_move_between_threads() {
     shareable::<crate::Subscription>();
     shareable::<Document>();
 }
+
+#[test]
+fn queries_that_pile_up_are_bounded() {
+    let fixture = fixture();
+    fixture.insert("t", object([]));
+    let all = scan("t", "asc", serde_json::json!([]));
+    let mut transaction = fixture.database.begin().unwrap();
+    for _ in 0..8192 {
+        transaction.user(Namespace::ROOT).open_query(&all).unwrap();
+    }
+    assert_eq!(
+        message(transaction.user(Namespace::ROOT).open_query(&all)),
+        format!("Too many open queries in a single function execution (limit: 8192). {HELP}")
+    );
+    assert!(transaction.close(crate::StreamId(0)));
+    transaction.user(Namespace::ROOT).open_query(&all).unwrap();
+
+    let text = "x".repeat(1 << 20);
+    let filter = serde_json::json!([{"filter": {"$eq": [{"$field": "s"}, {"$literal": text}]}}]);
+    let large = scan("t", "asc", filter);
+    let mut transaction = fixture.database.begin().unwrap();
+    for _ in 0..63 {
+        assert!(collect(&mut transaction, &large).is_empty());
+    }
+    assert!(
+        message(transaction.user(Namespace::ROOT).collect(&large))
+            .starts_with("Too many bytes in the bounds and filters of queries")
+    );
+}

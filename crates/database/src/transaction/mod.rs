@@ -53,6 +53,8 @@ pub struct Transaction {
     usage: Usage,
     /// Queries begun, for metrics.
     queries: u64,
+    /// Bytes of the queries that app code made.
+    query_bytes: u64,
     read_set: ReadSet,
     pending: Pending,
     frames: Vec<Frame>,
@@ -92,6 +94,7 @@ impl Transaction {
             counts: moment.counts,
             usage: Usage::default(),
             queries: 0,
+            query_bytes: 0,
             read_set: ReadSet::new(),
             pending: Pending::default(),
             frames: Vec::new(),

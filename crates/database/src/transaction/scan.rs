@@ -10,6 +10,7 @@ use super::{StreamId, Transaction};
 use crate::catalog::{IndexMeta, IndexSpec, IndexState, TableMeta};
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
+use crate::limits::check_queries;
 use crate::namespace::Namespace;
 use crate::query::stream::StreamSource;
 use crate::query::{Query, QuerySource, Stream, range};
@@ -32,6 +33,10 @@ impl Transaction {
         query: &Query,
         reader: Reader,
     ) -> Result<Option<StreamSource>, DatabaseError> {
+        if reader == Reader::User {
+            self.query_bytes += query.weight() as u64;
+            check_queries(self.query_bytes, self.streams.len() + 1)?;
+        }
         let name = query.table();
         let shown = virtual_tables::by_public_name(name).filter(|_| reader == Reader::User);
         let hidden = reader == Reader::User && name.is_system() && shown.is_none();
