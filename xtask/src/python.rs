@@ -9,7 +9,7 @@ use crate::steps::execute;
 use crate::workspace::{Workspace, find_program};
 
 /// What the tests are written against.
-const PACKAGES: [&str; 2] = ["convex==0.8.1", "pytest==9.2.0"];
+const PACKAGES: [&str; 3] = ["convex==0.8.1", "pytest==9.2.0", "pytest-timeout==2.4.0"];
 
 /// Makes the environment, unless it is there with these packages; returns its interpreter.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<PathBuf> {

@@ -55,8 +55,8 @@ fn rust_tests(workspace: &Workspace) -> Command {
 
 fn python_tests(workspace: &Workspace, binary: &Path, interpreter: &Path) -> Result<()> {
     let app = ServedApp::start(workspace, binary)?;
-    let mut command =
-        workspace.tool(interpreter, &["-m", "pytest", "-p", "no:cacheprovider", "tests/python"]);
+    let mut command = workspace
+        .tool(interpreter, &["-m", "pytest", "-p", "no:cacheprovider", "--timeout", "60", "tests/python"]);
     command.env("FRESHET_URL", app.url()).env("PYTHONDONTWRITEBYTECODE", "1");
     execute(command)
 }
