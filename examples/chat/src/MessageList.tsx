@@ -20,6 +20,12 @@ export function MessageList({ messages, streamed, visitor, follow }: Props) {
       ? 0
       : messages.filter((message) => message._creationTime > seenUpTo && message.author !== visitor).length;
 
+  function goToEnd() {
+    toEnd();
+    // The button that was pressed goes away; the keyboard should stay where the reader is.
+    scroller.current?.focus({ preventScroll: true });
+  }
+
   return (
     <div className="list-frame">
       <div
@@ -50,7 +56,7 @@ export function MessageList({ messages, streamed, visitor, follow }: Props) {
         )}
       </div>
       {seenUpTo !== null && (
-        <button type="button" className="to-end" data-testid="new-messages" onClick={toEnd}>
+        <button type="button" className="to-end" data-testid="new-messages" onClick={goToEnd}>
           {unseen === 0 ? "To the newest" : unseen === 1 ? "1 new message" : `${unseen} new messages`}
           <span aria-hidden="true"> ↓</span>
         </button>
