@@ -83,14 +83,68 @@ impl AnswerStyle {
 
     fn reformat(self, encoded: String) -> Result<Box<RawValue>, ApiError> {
         let text = match self.format {
-            Format::Encoded => encoded,
+            Format::Encoded => with_fractions(&encoded),
             other => Value::decode(&encoded).map_err(|error| broken_result(&error))?.to_format(other),
         };
         RawValue::from_string(text).map_err(|error| broken_result(&error))
     }
 }
 
+/// Encoded JSON with `1.0` in place of `1`: the HTTP client of the Python package takes a number without a fraction for
+/// a mistake, because every plain number is a float. Other clients do not see the difference.
+fn with_fractions(encoded: &str) -> String {
+    let mut out = String::with_capacity(encoded.len() + 16);
+    let mut rest = encoded;
+    while let Some(first) = rest.bytes().next() {
+        let end = match first {
+            b'"' => string_end(rest),
+            b'-' | b'0'..=b'9' => rest.find([',', ']', '}']).unwrap_or(rest.len()),
+            _ => rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()).unwrap_or(rest.len()),
+        };
+        let (token, after) = rest.split_at(end);
+        out.push_str(token);
+        if first != b'"' && token.bytes().all(|b| b == b'-' || b.is_ascii_digit()) {
+            out.push_str(".0");
+        }
+        rest = after;
+    }
+    out
+}
+
+/// Where the string ends that `text` begins with.
+fn string_end(text: &str) -> usize {
+    let mut escaped = false;
+    let closing = text.bytes().skip(1).position(|b| {
+        let closes = b == b'"' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        closes
+    });
+    closing.map_or(text.len(), |at| at + 2)
+}
+
 fn broken_result(error: &dyn std::fmt::Display) -> ApiError {
     tracing::error!(%error, "a function result is not encoded JSON");
     ApiError::internal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plain_number_gets_a_fraction_and_nothing_else_changes() {
+        let cases = [
+            ("1", "1.0"),
+            ("-7", "-7.0"),
+            ("1.5", "1.5"),
+            ("1e21", "1e21"),
+            ("null", "null"),
+            ("[1,2.5,[],[3]]", "[1.0,2.5,[],[3.0]]"),
+            (r#"{"a1":1,"b":{"$integer":"AQAAAAAAAAA="}}"#, r#"{"a1":1.0,"b":{"$integer":"AQAAAAAAAAA="}}"#),
+            (r#"["1,\"2","\\",3,"é4"]"#, r#"["1,\"2","\\",3.0,"é4"]"#),
+        ];
+        for (encoded, expected) in cases {
+            assert_eq!(with_fractions(encoded), expected);
+        }
+    }
 }
