@@ -7,8 +7,8 @@ use serde_json::json;
 use super::worker::check_pending;
 use super::*;
 use crate::{
-    Clock, Database, DatabaseError, DatabaseOptions, IndexState, Namespace, Randomness, SystemClock,
-    Transaction,
+    Clock, CommitError, Database, DatabaseError, DatabaseOptions, IndexState, Namespace, Randomness,
+    SystemClock, Transaction,
 };
 
 const ROOT: Namespace = Namespace::ROOT;
@@ -19,11 +19,17 @@ fn database() -> Database {
         .unwrap()
 }
 
-fn commit<T>(database: &Database, work: impl FnOnce(&mut Transaction) -> T) -> T {
-    let mut transaction = database.begin().unwrap();
-    let value = work(&mut transaction);
-    database.commit(transaction).unwrap();
-    value
+/// Indexes are built meanwhile, which may make the transaction run again.
+fn commit<T>(database: &Database, work: impl Fn(&mut Transaction) -> T) -> T {
+    loop {
+        let mut transaction = database.begin().unwrap();
+        let value = work(&mut transaction);
+        match database.commit(transaction) {
+            Ok(_) => return value,
+            Err(CommitError::Conflict { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 fn users() -> TableName {
