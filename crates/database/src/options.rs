@@ -35,7 +35,7 @@ impl Default for DatabaseOptions {
         DatabaseOptions {
             limits: TransactionLimits::default(),
             window_age: Duration::from_secs(60),
-            window_bytes_max: 64 << 20,
+            window_bytes_max: 128 << 20,
             queue_bytes_max: 64 << 20,
             queue_commits_max: 16_384,
             queue_wait_max: Duration::from_secs(10),

@@ -86,11 +86,12 @@ impl Prepared {
         }
         self.index_writes.extend(self.backfill);
         let record = CommitRecord { timestamp, documents: self.document_writes, indexes: self.index_writes };
-        let old_versions: usize =
-            self.documents.iter().filter_map(|change| change.old.as_ref()).map(|old| old.weight()).sum();
+        let versions = self.documents.iter().flat_map(|change| [&change.old, &change.new]).flatten();
+        let keys = self.keys.iter().map(|change| size_of::<KeyChange>() + 16 + change.key.len());
+        let weight = record.weight() + versions.map(|document| document.weight()).sum::<usize>();
         Ok(Committed {
             timestamp,
-            weight: record.weight() + old_versions,
+            weight: weight + keys.sum::<usize>(),
             record: Arc::new(record),
             documents: self.documents,
             keys: self.keys,

@@ -85,3 +85,16 @@ fn an_index_that_was_dropped_since_is_not_read_in_the_past() {
     let rows = collect(&mut past, &scan("t", "asc", serde_json::json!([])));
     assert_eq!(field(&rows[0], "n"), num(1.0));
 }
+
+#[test]
+fn the_window_counts_what_small_documents_take_in_memory_and_not_just_their_text() {
+    let fixture = fixture();
+    fixture.insert("t", object([("n", num(1.0))]));
+    let (_, commit) = fixture.run(|transaction| insert(transaction, "t", object([("n", num(2.0))])));
+    let state = fixture.database.shared().state.lock();
+    let committed = state.window.after(Timestamp(commit.ts.0 - 1)).next().unwrap();
+    // One map node for the fields alone; the text has some 80 bytes.
+    let node = 11 * size_of::<(String, Value)>();
+    assert!((node..4 * node).contains(&committed.weight), "{}", committed.weight);
+    assert!(committed.record.weight() < node);
+}
