@@ -106,7 +106,7 @@ impl Service {
     /// Where programs on this machine reach the API, whatever address it is known by elsewhere.
     pub(crate) fn local_url(&self) -> String {
         let host = match self.launch.config.host.as_str() {
-            "0.0.0.0" | "::" | "localhost" => "127.0.0.1",
+            "0.0.0.0" | "::" => "127.0.0.1",
             host => host,
         };
         let port = self.launch.config.port;

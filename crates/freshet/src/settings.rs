@@ -41,7 +41,11 @@ impl ListenSettings {
     /// which functions see, are made of them.
     pub(crate) fn resolve(args: &ListenArgs, default_host: &str, variable: Variable<'_>) -> Result<Self> {
         let set = |key: &str| variable(key).filter(|value| !value.is_empty());
-        let host = args.host.clone().unwrap_or_else(|| default_host.to_owned());
+        let host = match args.host.as_deref().unwrap_or(default_host) {
+            // Said here, so that everybody means the same of its two addresses: the look for a free port, too.
+            "localhost" => "127.0.0.1".to_owned(),
+            host => host.to_owned(),
+        };
         let number = |key: &str| -> Result<Option<u16>> {
             set(key)
                 .map(|text| {
@@ -158,6 +162,12 @@ mod tests {
         for text in ["api.example", "ftp://api.example", "https://", "http://a b"] {
             assert!(origin(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn localhost_means_one_address() {
+        let args = ListenArgs { host: Some("localhost".to_owned()), ..ListenArgs::default() };
+        assert_eq!(resolve(&args, &[]).unwrap().host, "127.0.0.1");
     }
 
     #[test]

@@ -72,19 +72,19 @@ impl AnswerStyle {
         let log_lines =
             if self.redact { Vec::new() } else { log_lines.iter().map(LogLine::to_client_text).collect() };
         match result {
-            Ok(encoded) => Ok(CallAnswer::Success { value: self.reformat(encoded)?, log_lines }),
+            Ok(encoded) => Ok(CallAnswer::Success { value: self.reformat(&encoded)?, log_lines }),
             Err(FunctionError { message, data }) => Ok(CallAnswer::Error {
                 error_message: client_error_text(request_id, &message, self.redact),
-                error_data: data.map(|data| self.reformat(data)).transpose()?,
+                error_data: data.map(|data| self.reformat(&data)).transpose()?,
                 log_lines,
             }),
         }
     }
 
-    fn reformat(self, encoded: String) -> Result<Box<RawValue>, ApiError> {
+    fn reformat(self, encoded: &str) -> Result<Box<RawValue>, ApiError> {
         let text = match self.format {
-            Format::Encoded => with_fractions(&encoded),
-            other => Value::decode(&encoded).map_err(|error| broken_result(&error))?.to_format(other),
+            Format::Encoded => with_fractions(encoded),
+            other => Value::decode(encoded).map_err(|error| broken_result(&error))?.to_format(other),
         };
         RawValue::from_string(text).map_err(|error| broken_result(&error))
     }
