@@ -8,16 +8,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use freshet_functions::host::{CodePackage, Invocation, LaneFailure};
-use freshet_functions::{CallLimits, Lane, LaneNext, LaneQueue};
+use freshet_functions::{CallLimits, Lane, LaneClock, LaneNext, LaneQueue};
 use parking_lot::{Mutex, RwLock};
+
+use crate::thread_time::ThreadTime;
 
 /// How often the watchdog looks; calls overrun their limit by at most this.
 const WATCHDOG_INTERVAL: Duration = Duration::from_millis(20);
+/// By how much the wall clock may exceed the limit of user time where others keep the processors busy. Beyond that the
+/// calls that wait for the lane count more.
+const BUSY_FACTOR: u32 = 4;
 
 /// One lane and the code that its current call runs.
 pub(crate) struct LaneSlot {
     pub(crate) lane: Lane,
     code: RwLock<Option<Arc<CodePackage>>>,
+    /// The V8 thread of the moment, where the system tells how much it works.
+    thread: Mutex<Option<ThreadTime>>,
     /// Number of the attempt for which the V8 thread is being ended. That takes a moment, in which the attempt may end
     /// by itself and another one begin.
     condemned: Mutex<Option<u64>>,
@@ -28,6 +35,12 @@ impl LaneSlot {
         if self.condemned.lock().is_some() {
             // The thread has not long to live: the next call is for the one after it.
             return LaneNext::Closed;
+        }
+        {
+            let mut thread = self.thread.lock();
+            if thread.is_none() {
+                *thread = ThreadTime::current();
+            }
         }
         let next = self.lane.next(timeout);
         if let LaneNext::Run(invocation) = &next {
@@ -58,7 +71,12 @@ pub(crate) struct Lanes {
 impl Lanes {
     pub(crate) fn new(queue: &LaneQueue, count: usize) -> Self {
         let slots = (0..count)
-            .map(|_| LaneSlot { lane: queue.lane(), code: RwLock::default(), condemned: Mutex::default() })
+            .map(|_| LaneSlot {
+                lane: queue.lane(),
+                code: RwLock::default(),
+                thread: Mutex::default(),
+                condemned: Mutex::default(),
+            })
             .collect();
         Self { slots }
     }
@@ -76,6 +94,7 @@ impl Lanes {
         let Some(slot) = self.get(lane) else {
             return;
         };
+        *slot.thread.lock() = None;
         let condemned = slot.condemned.lock().take();
         let running = slot.lane.clock().map(|clock| clock.attempt);
         match failure(reason, condemned, running) {
@@ -86,13 +105,17 @@ impl Lanes {
 
     /// Looks at every running call and has `end` end the threads of those that ran too long.
     pub(crate) fn watch(&self, limits: &CallLimits, end: &dyn Fn(u32, &'static str), stop: &AtomicBool) {
+        let mut first_seen = vec![None; self.slots.len()];
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(WATCHDOG_INTERVAL);
             for (number, slot) in self.slots.iter().enumerate() {
                 let Some(clock) = slot.lane.clock() else {
                     continue;
                 };
-                let reason = if clock.user > limits.user_time_max {
+                let worked = slot.worked(&clock, &mut first_seen[number]);
+                let is_over = clock.user > limits.user_time_max && worked > limits.user_time_max
+                    || clock.user > limits.user_time_max * BUSY_FACTOR;
+                let reason = if is_over {
                     "userTimeout"
                 } else if clock.total > limits.total_time_max {
                     "systemTimeout"
@@ -104,6 +127,31 @@ impl Lanes {
                     *condemned = Some(clock.attempt);
                     end(number as u32, reason);
                 }
+            }
+        }
+    }
+}
+
+/// What a thread had done when the watchdog first saw an attempt in it.
+#[derive(Clone, Copy)]
+struct FirstSeen {
+    attempt: u64,
+    used: Option<Duration>,
+}
+
+impl LaneSlot {
+    /// Processor time that the running attempt has used since the watchdog first saw it, in user code and host calls;
+    /// without limit where the system does not tell, so that the wall clock decides.
+    fn worked(&self, clock: &LaneClock, first_seen: &mut Option<FirstSeen>) -> Duration {
+        let used = self.thread.lock().as_ref().and_then(ThreadTime::used);
+        match first_seen {
+            Some(first) if first.attempt == clock.attempt => match (used, first.used) {
+                (Some(used), Some(before)) => used.saturating_sub(before),
+                _ => Duration::MAX,
+            },
+            _ => {
+                *first_seen = Some(FirstSeen { attempt: clock.attempt, used });
+                Duration::ZERO
             }
         }
     }

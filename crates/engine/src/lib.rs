@@ -12,4 +12,5 @@ mod action_host;
 mod addon;
 mod lanes;
 pub mod launch;
+mod thread_time;
 mod wiring;
