@@ -33,9 +33,9 @@ impl Checkout {
         self.root.join("examples/chat")
     }
 
-    /// A folder for notes about what has been built. It goes when npm starts over.
-    pub(crate) fn stamps(&self) -> PathBuf {
-        self.root.join("node_modules/.freshet")
+    /// What says which versions of npm packages the checkout is built with.
+    pub(crate) fn package_lock(&self) -> PathBuf {
+        self.root.join("package-lock.json")
     }
 }
 

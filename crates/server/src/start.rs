@@ -102,7 +102,10 @@ impl Server {
         if let Some(site) = site {
             handle.tasks.spawn(acceptor(Door::Site).run(site));
         }
-        tracing::info!(api = %handle.api_addr, site = ?handle.site_addr, "listening");
+        match handle.site_addr {
+            Some(site) => tracing::info!(api = %handle.api_addr, %site, "listening"),
+            None => tracing::info!(api = %handle.api_addr, "listening"),
+        }
         Ok(handle)
     }
 }

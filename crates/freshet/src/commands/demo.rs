@@ -59,7 +59,7 @@ async fn demonstrate(args: &DemoArgs, checkout: &Checkout, shutdown: &Shutdown) 
 
     let steps = Steps::new(shutdown.clone());
     packages::install(&steps, checkout, &npm).await?;
-    let page = page::build(&steps, checkout, &npm, &listen).await?;
+    let page = page::build(&steps, checkout, &npm, &listen, &data).await?;
     let convex = ConvexCli::find(&checkout.chat(), &service.local_url(), &service.admin_key())?;
 
     let (announce, ready) = oneshot::channel();

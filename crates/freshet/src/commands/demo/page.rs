@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -20,18 +20,22 @@ use crate::settings::ListenSettings;
 /// Folders of the app whose content does not go into the page, or comes out of its build.
 const NOT_SOURCES: [&str; 3] = ["node_modules", "dist", "test"];
 
-/// Builds the page unless the one that is there was built from the same files for the same URLs. Returns its folder.
+/// Builds the page unless the one that is there was built from the same files for the same URLs. Returns its folder,
+/// which lies in the data directory: another demonstration from the same checkout has other URLs in its page.
 pub(super) async fn build(
     steps: &Steps,
     checkout: &Checkout,
     npm: &Path,
     listen: &ListenSettings,
+    data: &Path,
 ) -> Result<PathBuf> {
     const TITLE: &str = "Building the page";
     let app = checkout.chat();
-    let page = app.join("dist");
-    let stamp_file = checkout.stamps().join("page");
-    let stamp = fingerprint(&app, &[&listen.api_origin, &listen.site_origin])
+    let data = path::absolute(data).with_context(|| format!("finding {}", data.display()))?;
+    let page = data.join("page");
+    let stamp_file = data.join("page.stamp");
+    let packages = fs::read_to_string(checkout.package_lock()).unwrap_or_default();
+    let stamp = fingerprint(&app, &[&listen.api_origin, &listen.site_origin, &packages])
         .with_context(|| format!("reading {}", app.display()))?;
     let built = page.join("index.html").is_file()
         && fs::read_to_string(&stamp_file).is_ok_and(|previous| previous == stamp);
@@ -41,11 +45,15 @@ pub(super) async fn build(
     }
     // What the stamp speaks of is gone as soon as the build begins, and the build may not get to its end.
     forget(&stamp_file).with_context(|| format!("cannot remove {}", stamp_file.display()))?;
-    let mut command = npm_command(npm, checkout, &["run", "build", "-w", "examples/chat"]);
+    let mut command = npm_command(
+        npm,
+        checkout,
+        &["run", "build", "-w", "examples/chat", "--", "--emptyOutDir", "--outDir"],
+    );
+    command.arg(&page);
     command.env("VITE_CONVEX_URL", &listen.api_origin).env("VITE_CONVEX_SITE_URL", &listen.site_origin);
     steps.command(TITLE, command, "`npm ci` at the top of the checkout, then run this again").await?;
-    fs::create_dir_all(checkout.stamps())
-        .and_then(|()| fs::write(&stamp_file, stamp))
+    fs::write(&stamp_file, stamp)
         .with_context(|| format!("cannot note the build in {}", stamp_file.display()))?;
     Ok(page)
 }
