@@ -17,6 +17,7 @@ pub mod code;
 mod commit_watch;
 mod crons;
 pub mod deployment;
+mod due_loop;
 pub mod environment;
 mod execution;
 mod frame;

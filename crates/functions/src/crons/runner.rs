@@ -1,7 +1,6 @@
 //! Runs cron jobs when they are due.
 //!
-//! One task watches the due end of `_cron_next_run` through a subscription, so a push that adds a job wakes it at once and
-//! a deployment without jobs does nothing. A job runs at most once at a time. A mutation's run is recorded in its own
+//! A push that adds a job is noticed at once; see [`crate::due_loop`]. A job runs at most once at a time. A mutation's run is recorded in its own
 //! transaction, together with the job's next time: each occurrence runs exactly once. An action's run is marked durably
 //! before it starts, and never repeated. Occurrences that passed meanwhile are skipped.
 
@@ -9,16 +8,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use freshet_database::{Subscription, Transaction};
+use freshet_database::Transaction;
 use freshet_values::{ComponentPath, DocumentId, Value};
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 
 use super::rows::{self as cron_rows, CronJob, NextRun};
 use super::run_record::{RunRecord, RunStatus};
 use crate::call::{Caller, FunctionCall, RequestMetadata};
 use crate::call_error::CallError;
 use crate::code::FunctionKind;
+use crate::due_loop::{DueEnd, DueRows};
 use crate::execution::ProgressRecord;
 use crate::functions::Functions;
 use crate::identity::Identity;
@@ -31,8 +29,6 @@ use crate::rows::{self, Bounds};
 use crate::services::Services;
 use crate::syscalls::{Fault, database_failure};
 
-/// Pause after a look at the database failed.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Pauses between attempts to run a job that the server, not the job, makes fail.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(15);
@@ -41,90 +37,29 @@ const INTERRUPTED: &str = "Transient error while executing action";
 /// Skipped occurrences are counted no further than this.
 const SKIPPED_MAX: u64 = 1_000_000;
 
-/// Works until told to stop.
-pub(crate) async fn run(functions: Functions, mut stopped: watch::Receiver<bool>) {
-    let parallelism = functions.services.limits.scheduled_parallelism;
-    let mut running: HashSet<DocumentId> = HashSet::new();
-    let mut tasks: JoinSet<DocumentId> = JoinSet::new();
-    let wake = Arc::new(Notify::new());
-    while !*stopped.borrow() {
-        let free = parallelism - running.len();
-        let mut sleep = None;
-        // Held until the next look: it is what wakes us.
-        let mut _subscription = None;
-        if free > 0 {
-            match look(&functions, running.clone(), free, wake.clone()).await {
-                Ok(due) => {
-                    _subscription = Some(due.subscription);
-                    sleep = due.next_in;
-                    for next in due.runs {
-                        running.insert(next.job);
-                        let functions = functions.clone();
-                        tasks.spawn(async move {
-                            let job = next.job;
-                            run_until_recorded(&functions, next).await;
-                            job
-                        });
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "cannot look for cron jobs");
-                    sleep = Some(RETRY_AFTER);
-                }
-            }
-        }
-        tokio::select! {
-            () = wake.notified() => {}
-            () = sleep_for(sleep) => {}
-            Some(ended) = tasks.join_next() => match ended {
-                Ok(job) => { running.remove(&job); }
-                Err(error) => {
-                    tracing::error!(%error, "running a cron job panicked");
-                    if tasks.is_empty() { running.clear(); }
-                }
-            },
-            _ = stopped.changed() => {}
-        }
-    }
-}
+/// The rows of `_cron_next_run`, by the jobs they belong to.
+#[derive(Clone, Copy)]
+pub(crate) struct CronJobs;
 
-async fn sleep_for(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => tokio::time::sleep(duration).await,
-        None => std::future::pending().await,
-    }
-}
+impl DueRows for CronJobs {
+    type Job = NextRun;
 
-/// What a look found.
-struct Due {
-    runs: Vec<NextRun>,
-    /// When the next one is due.
-    next_in: Option<Duration>,
-    subscription: Subscription,
-}
+    const WHAT: &'static str = "cron job";
 
-async fn look(
-    functions: &Functions,
-    running: HashSet<DocumentId>,
-    free: usize,
-    wake: Arc<Notify>,
-) -> Result<Due, CallError> {
-    let services = functions.services.clone();
-    tokio::task::spawn_blocking(move || {
-        let mut transaction = begin_query(&services, None)?;
+    fn find(
+        self,
+        transaction: &mut Transaction,
+        services: &Services,
+        running: &HashSet<DocumentId>,
+        free: usize,
+    ) -> Result<DueEnd<NextRun>, CallError> {
         let rows_max = running.len() + free + 1;
-        let rows = rows::range(
-            &mut transaction,
-            cron_rows::NEXT_RUN,
-            cron_rows::NEXT_RUN_BY_TIME,
-            "nextTs",
-            &Bounds::default(),
-            rows_max,
-        )
-        .map_err(database_failure)?;
-        let now_ns = now_ns(&services);
-        let mut due = Vec::new();
-        let mut next_in = None;
+        let bounds = Bounds::default();
+        let (table, index) = (cron_rows::NEXT_RUN, cron_rows::NEXT_RUN_BY_TIME);
+        let rows =
+            rows::range(transaction, table, index, "nextTs", &bounds, rows_max).map_err(database_failure)?;
+        let now_ns = now_ns(services);
+        let mut due = DueEnd { now: Vec::new(), next_in: None };
         for row in &rows {
             let next = NextRun::from_row(row)
                 .ok_or_else(|| CallError::internal(&format!("the row {} is not a cron job's", row.id)))?;
@@ -132,27 +67,20 @@ async fn look(
                 continue;
             }
             if next.next_ns > now_ns {
-                next_in = Some(Duration::from_nanos(next.next_ns - now_ns));
+                due.next_in = Some(Duration::from_nanos(next.next_ns - now_ns));
                 break;
             }
-            if due.len() == free {
+            if due.now.len() == free {
                 break;
             }
-            due.push(next);
+            due.now.push((next.job, next));
         }
-        let reads = Arc::new(transaction.read_set().clone());
-        let waker = {
-            let wake = wake.clone();
-            Arc::new(move || wake.notify_one())
-        };
-        let subscription = services.database.subscribe(reads, transaction.snapshot_ts(), waker);
-        if !subscription.is_valid() {
-            wake.notify_one();
-        }
-        Ok(Due { runs: due, next_in, subscription })
-    })
-    .await
-    .map_err(|error| CallError::internal(&error))?
+        Ok(due)
+    }
+
+    async fn run(self, functions: Functions, _id: DocumentId, next: NextRun) {
+        run_until_recorded(&functions, next).await;
+    }
 }
 
 /// Runs an occurrence; again, after a pause, for as long as the server fails to.
