@@ -52,6 +52,8 @@ async function watched(page: Page): Promise<string[]> {
 
 async function say(page: Page, text: string): Promise<void> {
   await page.getByTestId("composer-input").fill(text);
+  // A tab that has no name yet sends nothing.
+  await expect.poll(() => page.getByTestId("send").isEnabled()).toBe(true);
   await page.keyboard.press("Enter");
 }
 
