@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use super::layout::BUSY_TIMEOUT;
 use super::reader::ReaderPool;
 
-/// Pages by which the log grows between two attempts.
-const STEP_PAGES: usize = 1000;
+/// Attempts to make room while the log grows by as much as it may be long.
+const STEPS: usize = 8;
 /// How long commits wait for readers of the log to end.
 const WAIT_MAX: Duration = Duration::from_millis(200);
 
@@ -23,6 +23,8 @@ pub(super) struct Checkpoints {
     pages: Arc<AtomicUsize>,
     pages_before: usize,
     pages_max: usize,
+    /// Pages by which the log grows between two attempts.
+    step_pages: usize,
     next_copy: usize,
     next_restart: usize,
 }
@@ -37,7 +39,15 @@ impl Checkpoints {
             reported.store(usize::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Checkpoints { pages, pages_before: 0, pages_max, next_copy: STEP_PAGES, next_restart: pages_max })
+        let step_pages = (pages_max / STEPS).max(1);
+        Ok(Checkpoints {
+            pages,
+            pages_before: 0,
+            pages_max,
+            step_pages,
+            next_copy: step_pages,
+            next_restart: pages_max,
+        })
     }
 
     /// To be called after each transaction. A failure changes nothing for readers or for what is durable.
@@ -45,17 +55,17 @@ impl Checkpoints {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.pages_before {
             // The log has begun anew.
-            self.next_copy = STEP_PAGES;
+            self.next_copy = self.step_pages;
             self.next_restart = self.pages_max;
         }
         self.pages_before = pages;
         let result = if pages >= self.next_restart {
-            self.next_restart = pages + STEP_PAGES;
-            self.next_copy = pages + STEP_PAGES;
+            self.next_restart = pages + self.step_pages;
+            self.next_copy = pages + self.step_pages;
             // Whoever would only rest in the pool must not be waited for.
             readers.draining(|| checkpoint(connection, "RESTART"))
         } else if pages >= self.next_copy {
-            self.next_copy = pages + STEP_PAGES;
+            self.next_copy = pages + self.step_pages;
             checkpoint(connection, "PASSIVE")
         } else {
             return;
