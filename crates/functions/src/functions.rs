@@ -19,6 +19,13 @@ use crate::services::{FunctionsConfig, FunctionsSettings, Services};
 use crate::session_requests::SessionGuard;
 use crate::{action, http_action, native_call};
 
+/// A mutation that is over, but whose outcome a power cut could still take back.
+#[derive(Debug)]
+pub struct SettledMutation {
+    outcome: MutationOutcome,
+    durable_at: Timestamp,
+}
+
 /// Runs functions. Clones share everything.
 #[derive(Clone)]
 pub struct Functions {
@@ -83,22 +90,33 @@ impl Functions {
         call: FunctionCall,
         session: Option<SessionRequest>,
     ) -> Result<MutationOutcome, CallError> {
-        self.watched_mutation(call, session, CommitWatch::default()).await
+        let settled = self.settle_mutation(call, session, CommitWatch::default()).await?;
+        self.durable(settled).await
     }
 
-    /// As [`Functions::mutation`], for a caller that has to know of the commit before the answer.
+    /// The first half of [`Functions::mutation`], for a caller that has to know of the commit before the answer: runs
+    /// until the outcome is settled and visible to whatever begins from now on. [`Functions::durable`] is the other half.
     ///
     /// # Errors
     /// As [`Functions::mutation`].
-    pub async fn watched_mutation(
+    pub async fn settle_mutation(
         &self,
         call: FunctionCall,
         session: Option<SessionRequest>,
         watch: CommitWatch,
-    ) -> Result<MutationOutcome, CallError> {
+    ) -> Result<SettledMutation, CallError> {
         check_caller(&call)?;
         let guard = session.map(|session| Arc::new(SessionGuard::new(session)) as Arc<dyn MutationGuard>);
         self.run_mutation(LaneCall::mutation(call, guard, watch)).await
+    }
+
+    /// Waits until an outcome may be told.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn durable(&self, settled: SettledMutation) -> Result<MutationOutcome, CallError> {
+        self.wait_durable(settled.durable_at).await?;
+        Ok(settled.outcome)
     }
 
     pub(crate) async fn guarded_mutation(
@@ -106,15 +124,13 @@ impl Functions {
         call: FunctionCall,
         guard: Option<Arc<dyn MutationGuard>>,
     ) -> Result<MutationOutcome, CallError> {
-        self.run_mutation(LaneCall::mutation(call, guard, CommitWatch::default())).await
+        let settled = self.run_mutation(LaneCall::mutation(call, guard, CommitWatch::default())).await?;
+        self.durable(settled).await
     }
 
-    async fn run_mutation(&self, call: LaneCall) -> Result<MutationOutcome, CallError> {
+    async fn run_mutation(&self, call: LaneCall) -> Result<SettledMutation, CallError> {
         match self.queue.run(call).await? {
-            LaneOutcome::Mutation { outcome, durable_at } => {
-                self.wait_durable(durable_at).await?;
-                Ok(outcome)
-            }
+            LaneOutcome::Mutation { outcome, durable_at } => Ok(SettledMutation { outcome, durable_at }),
             LaneOutcome::Query(_) => Err(CallError::internal(&"a mutation ended as a query")),
         }
     }

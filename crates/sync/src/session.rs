@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | [`Send`](Effect::Send) | queue the frame for writing | [`transition_written`](Session::transition_written) when one with `ends_transition` has been written |
 //! | [`Authenticate`](Effect::Authenticate) | verify the token | [`authenticated`](Session::authenticated) |
-//! | [`RunMutation`](Effect::RunMutation) | run it until its commit is durable | [`mutation_finished`](Session::mutation_finished) |
+//! | [`RunMutation`](Effect::RunMutation) | run it until its commit is durable | [`mutation_settled`](Session::mutation_settled) when its commit is visible, [`mutation_finished`](Session::mutation_finished) when it is durable, in the order of starting |
 //! | [`RunAction`](Effect::RunAction) | run it | [`action_finished`](Session::action_finished) |
 //! | [`ComputeTransition`](Effect::ComputeTransition) | see below | [`transition_computed`](Session::transition_computed) |
 //! | [`Close`](Effect::Close) | write what is queued, close | nothing |
@@ -44,7 +44,7 @@
 //! Picking the newest durable timestamp instead would spin: a visible commit invalidates a subscription, the re-run at an
 //! older timestamp sees nothing new, and its new subscription is invalid from the start.
 //!
-//! A Transition whose `T` includes the commit of the running mutation is reported **after** that mutation: a client that
+//! A Transition whose `T` includes the commit of a mutation without an answer is reported **after** that mutation: a client that
 //! sees its own write arrive before the answer to its mutation shows it twice for a moment, as data and as optimistic
 //! update.
 //!
@@ -271,7 +271,12 @@ impl<I: Identity, S: Subscription> Session<I, S> {
         })
     }
 
-    /// The running mutation is over.
+    /// The running mutation has committed or failed, but what it shows may not be durable yet. The next one starts.
+    pub fn mutation_settled(&mut self, request_id: RequestNumber, now: Now) -> Effects<I, S> {
+        self.input(now, |session, _| session.requests.settle_mutation(request_id))
+    }
+
+    /// The oldest mutation without an answer is over, and durable.
     pub fn mutation_finished(
         &mut self,
         request_id: RequestNumber,

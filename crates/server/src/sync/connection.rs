@@ -15,7 +15,8 @@ use freshet_sync::session::{
     ActionOutcome, AuthOutcome, CloseFrame, ComputeFailure, Computed, Effect, JobId, MutationOutcome, Now,
 };
 use freshet_sync::{ClientVersion, CloseReason, Session};
-use futures::stream::SplitStream;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, SplitStream};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -26,7 +27,7 @@ use super::compute::{self, Computation};
 use super::identity::{self, SocketIdentity};
 use super::interest::Interest;
 use super::outbox::{Outbox, Written, outbox};
-use super::own_mutation::OwnMutation;
+use super::own_mutations::OwnMutations;
 use super::requests::{self, SharedMetadata};
 use super::upgrade::Socket;
 use crate::state::State;
@@ -38,8 +39,9 @@ const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the other side may take to answer a close frame.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// News from the tasks of a connection. Mutations have a channel of their own because they come first.
+/// News from the tasks of a connection, but for the ends of mutations, which come first and in order.
 enum Done {
+    Settled(RequestNumber),
     Authenticated(AuthOutcome<SocketIdentity>),
     Action(RequestNumber, ActionOutcome),
     Computed(JobId, Result<Computed<Interest>, ComputeFailure>),
@@ -50,7 +52,6 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
     let (sink, mut frames) = socket.split();
     let (outbox, writer, mut written) = outbox(sink);
     let mut writer = pin!(writer.run());
-    let (mutation_done, mut mutations) = mpsc::unbounded_channel();
     let (done_sender, mut done) = mpsc::unbounded_channel();
     let invalidated = Arc::new(Notify::new());
     let started = Instant::now();
@@ -66,8 +67,8 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
         outbox,
         started,
         waker: waker(&invalidated),
-        own_mutation: OwnMutation::default(),
-        mutation_done,
+        own_mutations: OwnMutations::default(),
+        mutations: FuturesOrdered::new(),
         done: done_sender,
         authentication: None,
         computation: None,
@@ -89,7 +90,9 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
                 tracing::debug!(?ended, "a socket cannot be written to");
                 return;
             }
-            Some((request_id, outcome)) = mutations.recv() => connection.mutation_finished(request_id, &outcome),
+            Some((request_id, outcome)) = connection.mutations.next() => {
+                connection.mutation_finished(request_id, &outcome);
+            }
             Some(Written::Frame { ends_transition }) = written.recv() => connection.written(ends_transition),
             () = tokio::time::sleep_until(tick_at) => connection.tick(),
             _ = ping.tick() => connection.outbox.ping(),
@@ -147,8 +150,9 @@ struct Connection {
     started: Instant,
     /// Handed to every subscription; wakes this connection's task.
     waker: Waker,
-    own_mutation: OwnMutation,
-    mutation_done: mpsc::UnboundedSender<(RequestNumber, MutationOutcome)>,
+    own_mutations: OwnMutations,
+    /// Mutations without an answer. Each goes on to its end when the connection is gone.
+    mutations: FuturesOrdered<BoxFuture<'static, (RequestNumber, MutationOutcome)>>,
     done: mpsc::UnboundedSender<Done>,
     /// At most one of each; dropped, and thereby stopped, with the connection.
     authentication: Option<AbortOnDropHandle<()>>,
@@ -180,13 +184,14 @@ impl Connection {
 
     fn mutation_finished(&mut self, request_id: RequestNumber, outcome: &MutationOutcome) {
         let effects = self.session.mutation_finished(request_id, outcome, self.now());
-        self.own_mutation.answered();
+        self.own_mutations.answered();
         self.start(effects);
     }
 
     fn done(&mut self, news: Done) {
         let now = self.now();
         let effects = match news {
+            Done::Settled(request_id) => self.session.mutation_settled(request_id, now),
             Done::Authenticated(outcome) => self.session.authenticated(outcome, now),
             Done::Action(request_id, outcome) => self.session.action_finished(request_id, &outcome, now),
             Done::Computed(job, result) => self.session.transition_computed(job, result, now),
@@ -242,14 +247,17 @@ impl Connection {
                 }
                 Effect::RunMutation(job) => {
                     let (state, metadata) = (Arc::clone(&self.state), Arc::clone(&self.metadata));
-                    let (done, request_id) = (self.mutation_done.clone(), job.request_id);
-                    let commit = self.own_mutation.started();
-                    self.state.tasks.spawn(async move {
-                        let outcome = guarded(requests::mutation(&state, &metadata, job, commit))
-                            .await
-                            .unwrap_or(MutationOutcome::Abandoned(CloseReason::InternalServerError));
-                        drop(done.send((request_id, outcome)));
+                    let (done, request_id) = (self.done.clone(), job.request_id);
+                    let commit = self.own_mutations.started();
+                    let end = self.state.tasks.spawn(async move {
+                        let settled = move || drop(done.send(Done::Settled(request_id)));
+                        guarded(requests::mutation(&state, &metadata, job, commit, settled)).await
                     });
+                    self.mutations.push_back(Box::pin(async move {
+                        let outcome = end.await.ok().flatten();
+                        let failed = MutationOutcome::Abandoned(CloseReason::InternalServerError);
+                        (request_id, outcome.unwrap_or(failed))
+                    }));
                 }
                 Effect::RunAction(job) => {
                     let (state, metadata) = (Arc::clone(&self.state), Arc::clone(&self.metadata));
@@ -269,13 +277,13 @@ impl Connection {
                         waker: Arc::clone(&self.waker),
                     };
                     let (done, id) = (self.done.clone(), job.id);
-                    let own_mutation = self.own_mutation.clone();
+                    let own_mutations = self.own_mutations.clone();
                     self.computation = Some(AbortOnDropHandle::new(tokio::spawn(async move {
                         let result = guarded(compute::transition(computation, job))
                             .await
                             .unwrap_or(Err(ComputeFailure::Close(CloseReason::InternalServerError)));
                         if let Ok(Computed { ts, .. }) = &result {
-                            own_mutation.let_pass(*ts).await;
+                            own_mutations.let_pass(*ts).await;
                         }
                         drop(done.send(Done::Computed(id, result)));
                     })));

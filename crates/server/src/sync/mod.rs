@@ -8,7 +8,7 @@ mod connection;
 mod identity;
 mod interest;
 mod outbox;
-mod own_mutation;
+mod own_mutations;
 mod query_cache;
 mod requests;
 mod upgrade;

@@ -22,12 +22,13 @@ pub(super) fn metadata(request: &Request<Body>, ip: Option<String>) -> RequestMe
     RequestMetadata { ip, user_agent: user_agent.map(str::to_owned), auth_token: None }
 }
 
-/// Runs a mutation to its durable end.
+/// Runs a mutation to its durable end, and calls `settled` as soon as the next one may start.
 pub(super) async fn mutation(
     state: &State,
     metadata: &RequestMetadata,
     job: RequestJob<SocketIdentity>,
     commit: CommitWatch,
+    settled: impl FnOnce() + Send,
 ) -> MutationOutcome {
     let request_id = request_id(&job);
     if let Some(message) = refusal(&job, Operation::RUN_MUTATIONS) {
@@ -39,7 +40,15 @@ pub(super) async fn mutation(
         request_id: u64::from(job.request_id),
     });
     let call = call(metadata, request_id, job);
-    match state.services.functions.watched_mutation(call, session, commit).await {
+    let functions = &state.services.functions;
+    let outcome = match functions.settle_mutation(call, session, commit).await {
+        Ok(mutation) => {
+            settled();
+            functions.durable(mutation).await
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
         Ok(outcome) => {
             let log_lines = log_lines(state, &outcome.log_lines);
             match (outcome.result, outcome.ts) {

@@ -1,4 +1,7 @@
 //! Mutations and actions of one connection: mutations wait in line and run one at a time, actions run at once.
+//!
+//! A mutation makes room for the next one when its outcome is settled. Its answer comes later, when what it shows is
+//! durable: so a client that does not wait for answers pays for the disk once, not once for each mutation.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -46,9 +49,11 @@ pub(super) struct Requests<I> {
     waiting_bytes: usize,
     /// The mutation that runs now.
     running: Option<Running>,
+    /// Mutations that are over but not answered yet, in order.
+    settled: VecDeque<Running>,
     /// Actions that run now.
     actions: BTreeSet<RequestNumber>,
-    /// Ids of all mutations in `waiting` and `running`, to refuse a second request under the same id.
+    /// Ids of all mutations in `waiting`, `running` and `settled`, to refuse a second request under the same id.
     mutations: BTreeSet<RequestNumber>,
 }
 
@@ -58,6 +63,7 @@ impl<I> Default for Requests<I> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             running: None,
+            settled: VecDeque::new(),
             actions: BTreeSet::new(),
             mutations: BTreeSet::new(),
         }
@@ -84,24 +90,40 @@ impl<I> Requests<I> {
         if self.running.is_some() {
             return None;
         }
-        let mutation = self.waiting.pop_front()?;
+        // One that cannot run is answered at once, so all before it must have been.
+        let mutation = self
+            .waiting
+            .pop_front_if(|mutation| mutation.request.call.target.is_ok() || self.settled.is_empty())?;
         self.waiting_bytes -= mutation.request.call.args.len();
         self.running = Some(Running { request_id: mutation.request.request_id, since: elapsed });
         Some(mutation)
     }
 
-    /// Whether `request_id` was the running mutation; it is over now.
-    pub(super) fn finish_mutation(&mut self, request_id: RequestNumber) -> bool {
-        let was_running = self.running.take_if(|running| running.request_id == request_id).is_some();
-        if was_running {
-            self.mutations.remove(&request_id);
+    /// The outcome of this mutation is settled, so the next one may start.
+    pub(super) fn settle_mutation(&mut self, request_id: RequestNumber) {
+        // Otherwise the answer was faster than this news.
+        if let Some(running) = self.running.take_if(|running| running.request_id == request_id) {
+            self.settled.push_back(running);
         }
-        was_running
     }
 
-    /// When the running mutation has used up its time.
+    /// Whether the answer to `request_id` was the next to come; it is over now.
+    pub(super) fn finish_mutation(&mut self, request_id: RequestNumber) -> bool {
+        let is_next = |next: &mut Running| next.request_id == request_id;
+        let finished = if self.settled.is_empty() {
+            self.running.take_if(is_next)
+        } else {
+            self.settled.pop_front_if(is_next)
+        };
+        if finished.is_some() {
+            self.mutations.remove(&request_id);
+        }
+        finished.is_some()
+    }
+
+    /// When the oldest mutation without an answer has used up its time.
     pub(super) fn mutation_deadline(&self) -> Option<Duration> {
-        self.running.as_ref().map(|running| running.since + limits::MUTATION_TIME_MAX)
+        self.settled.front().or(self.running.as_ref()).map(|oldest| oldest.since + limits::MUTATION_TIME_MAX)
     }
 
     pub(super) fn start_action(&mut self, request_id: RequestNumber) -> Result<(), CloseReason> {

@@ -2,7 +2,7 @@
 //! what its queries return at that timestamp under that identity, and when all is quiet, everything.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +120,8 @@ enum Step {
     WriteElsewhere(u8),
     CommitMutation,
     FailMutation,
+    /// Its outcome is settled: the next one starts before this one is answered.
+    SettleMutation,
     ReportMutation,
     FinishAction,
     WakeUp,
@@ -148,6 +150,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..KEYS).prop_map(Step::WriteElsewhere),
         3 => Just(Step::CommitMutation),
         1 => Just(Step::FailMutation),
+        3 => Just(Step::SettleMutation),
         3 => Just(Step::ReportMutation),
         1 => Just(Step::FinishAction),
         3 => Just(Step::WakeUp),
@@ -179,6 +182,8 @@ struct World {
     mutation: Option<RequestJob<Person>>,
     /// Outcome of the running mutation: its commit, or its failure.
     mutation_done: Option<Option<u64>>,
+    /// Mutations that are over and not reported, oldest first.
+    settled: VecDeque<(u32, Option<u64>)>,
     actions: Vec<u32>,
     job: Option<(TransitionJob<Person, Interest>, Option<u64>)>,
     wake_up: bool,
@@ -205,6 +210,7 @@ impl World {
             token: None,
             mutation: None,
             mutation_done: None,
+            settled: VecDeque::new(),
             actions: Vec::new(),
             job: None,
             wake_up: false,
@@ -323,6 +329,14 @@ impl World {
                     self.mutation_done = Some(None);
                 }
             }
+            Step::SettleMutation => {
+                if let Some(done) = self.mutation_done.take() {
+                    let id = self.mutation.take().unwrap().request_id;
+                    self.settled.push_back((id, done));
+                    let effects = self.session.mutation_settled(id, self.now());
+                    self.take(effects);
+                }
+            }
             Step::ReportMutation => self.report_mutation(),
             Step::FinishAction => {
                 if let Some(id) = self.actions.pop() {
@@ -369,7 +383,9 @@ impl World {
                 self.session.peer_alive(self.now());
                 // Nobody lets a mutation run into its deadline here.
                 self.step(&Step::CommitMutation);
-                self.step(&Step::ReportMutation);
+                while self.mutation_done.is_some() || !self.settled.is_empty() {
+                    self.step(&Step::ReportMutation);
+                }
                 let effects = self.session.tick(self.now());
                 self.take(effects);
             }
@@ -413,8 +429,13 @@ impl World {
     }
 
     fn report_mutation(&mut self) {
-        let Some(done) = self.mutation_done.take() else { return };
-        let id = self.mutation.take().unwrap().request_id;
+        let (id, done) = match self.settled.pop_front() {
+            Some(settled) => settled,
+            None => match self.mutation_done.take() {
+                Some(done) => (self.mutation.take().unwrap().request_id, done),
+                None => return,
+            },
+        };
         let outcome = match done {
             Some(ts) => MutationOutcome::Committed {
                 value: "null".to_owned(),
@@ -483,6 +504,7 @@ impl World {
             }
             let busy = self.token.is_some()
                 || self.mutation.is_some()
+                || !self.settled.is_empty()
                 || !self.actions.is_empty()
                 || self.wake_up
                 || self.job.is_some()

@@ -207,6 +207,63 @@ fn mutations_run_one_at_a_time_as_the_identity_that_asked() {
 }
 
 #[test]
+fn the_next_mutation_starts_when_the_one_before_is_settled_and_its_answer_comes_later() {
+    let mut driver = Driver::new("npm-1.48.0");
+    for id in 0..3 {
+        driver.receive(&mutation(id));
+    }
+    assert_eq!(driver.settle_mutation(), 0);
+    assert_eq!(driver.settle_mutation(), 1);
+    assert_eq!(driver.mutations_started, [0, 1, 2]);
+    assert!(driver.sent.is_empty(), "none of them is durable");
+    driver.answer_mutation(0, 11);
+    driver.answer_mutation(1, 12);
+    assert_eq!(kinds(&mut driver), [FrameKind::MutationResponse, FrameKind::MutationResponse]);
+    driver.commit_mutation("1", 13);
+    assert_eq!(kinds(&mut driver), [FrameKind::MutationResponse]);
+}
+
+#[test]
+fn an_answer_out_of_turn_closes() {
+    let mut driver = Driver::new("npm-1.48.0");
+    for id in 0..2 {
+        driver.receive(&mutation(id));
+        driver.settle_mutation();
+    }
+    driver.answer_mutation(1, 12);
+    assert_eq!(reason(&driver), CloseReason::InternalServerError);
+}
+
+#[test]
+fn a_mutation_that_cannot_run_is_answered_in_its_turn() {
+    let mut driver = Driver::new("npm-1.48.0");
+    driver.receive(&mutation(0));
+    driver.receive(r#"{"type":"Mutation","requestId":1,"udfPath":"a:b:c","args":[{}]}"#);
+    driver.receive(&mutation(2));
+    driver.settle_mutation();
+    assert!(driver.sent.is_empty() && driver.mutation.is_none());
+    driver.answer_mutation(0, 11);
+    let answers: Vec<String> = driver.sent.drain(..).map(|message| message.text).collect();
+    assert!(
+        answers[0].contains(r#""requestId":0"#) && answers[1].contains(r#""requestId":1"#),
+        "{answers:?}"
+    );
+    assert_eq!(driver.mutations_started, [0, 2]);
+}
+
+#[test]
+fn a_settled_mutation_that_does_not_become_durable_in_a_minute_closes() {
+    let mut driver = Driver::new("npm-1.48.0");
+    driver.receive(&mutation(0));
+    driver.settle_mutation();
+    driver.sleep(MINUTE / 2);
+    driver.receive(&mutation(1));
+    driver.sleep(MINUTE / 2);
+    driver.tick();
+    assert_eq!(reason(&driver), CloseReason::InternalServerError);
+}
+
+#[test]
 fn the_1001st_unanswered_mutation_closes() {
     let mut driver = Driver::new("npm-1.48.0");
     for id in 0..1000 {

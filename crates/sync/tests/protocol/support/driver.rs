@@ -153,6 +153,22 @@ impl Driver {
         self.take(effects);
     }
 
+    /// The running mutation is over, and the next one may start.
+    pub(crate) fn settle_mutation(&mut self) -> u32 {
+        let request_id = self.mutation.take().expect("a running mutation").request_id;
+        let effects = self.session.mutation_settled(request_id, self.now);
+        self.take(effects);
+        request_id
+    }
+
+    /// A mutation is durable.
+    pub(crate) fn answer_mutation(&mut self, request_id: u32, ts: u64) {
+        let outcome =
+            MutationOutcome::Committed { value: "1".to_owned(), ts: Timestamp(ts), log_lines: Vec::new() };
+        let effects = self.session.mutation_finished(request_id, &outcome, self.now);
+        self.take(effects);
+    }
+
     pub(crate) fn commit_mutation(&mut self, value: &str, ts: u64) {
         self.finish_mutation(&MutationOutcome::Committed {
             value: value.to_owned(),
