@@ -41,6 +41,9 @@ pub struct SqliteOptions {
     pub log_pages_max: u32,
     /// Longest time spent on checking the file after an unclean shutdown.
     pub check_max: Duration,
+    /// Name of the registered SQLite VFS that the file lives on; `None` is the operating system's file system. For
+    /// tests that bring a disk of their own.
+    pub vfs: Option<String>,
 }
 
 impl Default for SqliteOptions {
@@ -52,6 +55,7 @@ impl Default for SqliteOptions {
             reader_cache_kib: 2 * 1024,
             log_pages_max: 8192,
             check_max: Duration::from_secs(2),
+            vfs: None,
         }
     }
 }
@@ -59,6 +63,7 @@ impl Default for SqliteOptions {
 /// A store in one SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
+    vfs: Option<String>,
     writer: Mutex<Writer>,
     readers: Arc<ReaderPool>,
 }
@@ -70,11 +75,12 @@ impl SqliteStore {
     /// [`StoreError::NewerFormat`] and [`StoreError::Foreign`] for files that this release must not touch,
     /// [`StoreError::Damaged`] when the check after an unclean shutdown finds something, or a storage failure.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, StoreError> {
-        let mut connection = Connection::open_with_flags(
+        let mut connection = connect(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
                 | OpenFlags::SQLITE_OPEN_CREATE
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            options.vfs.as_deref(),
         )
         .map_err(|error| failure(&error))?;
         layout::prepare(&connection, path, options)?;
@@ -85,6 +91,7 @@ impl SqliteStore {
             Writer::new(connection, timestamp, options.log_pages_max).map_err(|error| failure(&error))?;
         Ok(SqliteStore {
             path: path.to_owned(),
+            vfs: options.vfs.clone(),
             writer: Mutex::new(writer),
             readers: ReaderPool::new(path, options),
         })
@@ -124,7 +131,7 @@ impl SqliteStore {
     /// A storage failure, also when the target exists.
     pub fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
         // A connection of its own: VACUUM INTO refuses to run inside the read transaction that a pooled reader holds.
-        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY, self.vfs.as_deref())
             .map_err(|error| failure(&error))?;
         connection
             .execute("VACUUM INTO ?1", [target.to_string_lossy().as_ref()])
@@ -193,6 +200,14 @@ impl Drop for SqliteStore {
         if let Err(error) = self.writer.lock().close() {
             tracing::warn!(%error, path = %self.path.display(), "the database was not closed cleanly");
         }
+    }
+}
+
+/// Opens a connection on the operating system's files, or on those of a registered VFS.
+fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> rusqlite::Result<Connection> {
+    match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
     }
 }
 

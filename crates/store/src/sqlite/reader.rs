@@ -58,6 +58,7 @@ pub(super) struct ReaderPool {
     readers_max: usize,
     wait_max: Duration,
     cache_kib: u32,
+    vfs: Option<String>,
 }
 
 impl ReaderPool {
@@ -69,6 +70,7 @@ impl ReaderPool {
             readers_max: options.readers_max.max(1),
             wait_max: options.reader_wait,
             cache_kib: options.reader_cache_kib,
+            vfs: options.vfs.clone(),
         })
     }
 
@@ -176,9 +178,10 @@ impl ReaderPool {
 
     fn connect(&self) -> Result<Connection, StoreError> {
         let open = || -> rusqlite::Result<Connection> {
-            let connection = Connection::open_with_flags(
+            let connection = super::connect(
                 &self.path,
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+                self.vfs.as_deref(),
             )?;
             connection.busy_timeout(layout::BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(32);
