@@ -1,0 +1,83 @@
+//! The SQLite store on a simulated disk by itself, without the database above.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use freshet_database::ManualClock;
+use freshet_simulation::disk::{Disk, Faults};
+use freshet_store::{
+    Batch, CommitRecord, DocumentWrite, SqliteOptions, SqliteStore, Store, StoreError, StoredDocument,
+    TableId,
+};
+use freshet_values::{InternalId, Timestamp};
+
+fn disk(seed: u64) -> Disk {
+    Disk::new(seed, ManualClock::new(Timestamp(1_700_000_000_000_000_000)), None)
+}
+
+fn open(disk: &Disk) -> Result<SqliteStore, StoreError> {
+    let options = SqliteOptions {
+        vfs: Some(disk.vfs().to_owned()),
+        check_max: Duration::from_secs(3600),
+        log_pages_max: 40,
+        ..SqliteOptions::default()
+    };
+    SqliteStore::open(Disk::path(), &options)
+}
+
+fn batch(timestamp: u64) -> Batch {
+    let json = format!("{{\"n\":{timestamp},\"pad\":\"{}\"}}", "x".repeat(3000));
+    let internal = InternalId([u8::try_from(timestamp % 50).unwrap(); 16]);
+    let new = Some(StoredDocument { internal, json: Arc::from(json), size: 10 });
+    let documents = vec![DocumentWrite { table: TableId(100), internal, new }];
+    let record = CommitRecord { timestamp: Timestamp(timestamp), documents, indexes: Vec::new() };
+    Batch { commits: vec![Arc::new(record)], ..Batch::default() }
+}
+
+#[test]
+fn what_was_committed_survives_power_cuts_at_every_operation() {
+    for fuse in 1..200 {
+        let disk = disk(fuse);
+        disk.light_fuse(Some(fuse));
+        let mut acknowledged = 0;
+        if let Ok(store) = open(&disk) {
+            for timestamp in 1..=60 {
+                if store.commit(&batch(timestamp)).is_err() {
+                    break;
+                }
+                acknowledged = timestamp;
+            }
+        }
+        disk.cut_power();
+        disk.restore_power();
+        let store = open(&disk).unwrap_or_else(|error| panic!("fuse {fuse}: {error}"));
+        let log = store.read_log(Timestamp(0), 1000).unwrap();
+        let last = log.last().map_or(0, |entry| entry.timestamp.0);
+        assert!(last >= acknowledged, "fuse {fuse}: {acknowledged} was acknowledged, {last} is there");
+        assert_eq!(log.len() as u64, last);
+    }
+}
+
+#[test]
+fn a_full_disk_is_reported_as_such() {
+    let disk = disk(1);
+    let store = open(&disk).unwrap();
+    disk.set_faults(Faults { bytes_max: Some(disk.used() + 5000), ..Faults::default() });
+    let error = (1..).find_map(|timestamp| store.commit(&batch(timestamp)).err()).unwrap();
+    assert!(matches!(error, StoreError::DiskFull(_)), "{error}");
+}
+
+#[test]
+fn two_disks_with_one_seed_do_the_same() {
+    let run = || {
+        let disk = disk(7);
+        disk.set_faults(Faults { write_error: 0.01, sync_error: 0.01, ..Faults::default() });
+        let mut trace = Vec::new();
+        if let Ok(store) = open(&disk) {
+            trace
+                .extend((1..100).map(|timestamp| (store.commit(&batch(timestamp)).is_ok(), disk.counters())));
+        }
+        trace
+    };
+    assert_eq!(run(), run());
+}
