@@ -7,6 +7,9 @@ import process from "node:process";
 
 import type { FreshetServer } from "./server.ts";
 
+/** Where the CLI is pointed at: a server, or something in front of one. */
+type Target = Pick<FreshetServer, "url" | "adminKey" | "output">;
+
 const TESTS = resolve(import.meta.dirname, "..");
 const CLI = resolve(TESTS, "../node_modules/convex/bin/main.js");
 
@@ -19,10 +22,10 @@ export interface CliResult {
 
 export class TestApp {
   readonly dir: string;
-  readonly #server: FreshetServer;
+  readonly #server: Target;
 
   /** Copies `tests/apps/<name>` to a folder below `tests`, where the packages of the workspace are found. */
-  constructor(server: FreshetServer, name: string) {
+  constructor(server: Target, name: string) {
     this.#server = server;
     const work = join(TESTS, ".work");
     mkdirSync(work, { recursive: true });

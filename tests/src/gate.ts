@@ -19,6 +19,7 @@ export class Gate {
   readonly #server: FreshetServer;
   readonly #proxy: Server;
   readonly #agent = new Agent({ keepAlive: false });
+  readonly #awaited = new Map<string, () => void>();
   readonly #held = new Map<string, { arrived: () => void; open: Promise<void> }>();
 
   private constructor(server: FreshetServer) {
@@ -75,6 +76,11 @@ export class Gate {
     return { arrived: came, open };
   }
 
+  /** Resolves when the server has answered the next request to this path, before the client gets the answer. */
+  async answered(path: string): Promise<void> {
+    await new Promise<void>((answered) => this.#awaited.set(path, answered));
+  }
+
   /** The answers to a path so far, parsed. */
   answers(path: string): unknown[] {
     return this.passed.filter((passed) => passed.path === path && passed.status === 200).map((passed) => JSON.parse(passed.body) as unknown);
@@ -102,6 +108,8 @@ export class Gate {
     });
     const body = await bytes(answer);
     this.passed.push({ path, status: answer.statusCode ?? 0, body: body.toString() });
+    this.#awaited.get(path)?.();
+    this.#awaited.delete(path);
     return { answer, body };
   }
 }
