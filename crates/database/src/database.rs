@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::catalog::system_tables::{FIRST_FREE_INTERNAL, INDEX, SYSTEM_TABLES, TABLES};
 use crate::catalog::{Catalog, IndexState};
 use crate::clock::{Clock, Randomness};
-use crate::commit::committer;
+use crate::commit::committer::{self, Committer};
 use crate::commit::exclusive::{ExclusiveGuard, ExclusiveToken};
 use crate::commit::overlay::Overlay;
 use crate::commit::state::State;
@@ -23,6 +23,7 @@ use crate::options::DatabaseOptions;
 use crate::query::cursor::CursorKey;
 use crate::read_set::ReadSet;
 use crate::shared::{Durability, META_NEXT_INTERNAL, Shared};
+use crate::stepped::Stepped;
 use crate::subscription::{Subscription, Subscriptions, Waker};
 use crate::transaction::Transaction;
 use crate::transaction::view::View;
@@ -48,7 +49,7 @@ pub struct Commit {
 /// The threads of a database; they end with its last handle.
 struct Threads {
     shared: Arc<Shared>,
-    committer: Option<JoinHandle<()>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
     maintenance: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -63,37 +64,46 @@ impl Database {
         clock: Arc<dyn Clock>,
         randomness: Randomness,
     ) -> Result<Database, CommitError> {
-        let cursor_key = CursorKey::new(&cursor_secret(&*store, &randomness)?);
-        let (state, next_internal) = load(&*store, &options).map_err(DatabaseError::from)?;
-        let durable = Durability { timestamp: state.durable_ts, failed: None };
-        let shared = Arc::new(Shared {
-            store,
-            clock,
-            randomness,
-            options,
-            cursor_key,
-            state: Mutex::new(state),
-            queue_filled: Condvar::new(),
-            queue_drained: Condvar::new(),
-            durability: watch::channel(durable).0,
-            subscriptions: Arc::new(Subscriptions::default()),
-            exclusive: Arc::new(ExclusiveToken::default()),
-            next_internal: AtomicU32::new(next_internal),
-            maintenance: Maintenance::default(),
-            conflict_check_off: AtomicBool::new(false),
-        });
-        let counts = shared.state.lock().counts.iter().map(|(table, count)| (*table, *count)).collect();
-        let committer = spawn("freshet-committer", &shared, |shared| committer::run(shared, counts))?;
-        let threads = Threads {
-            shared: Arc::clone(&shared),
-            committer: Some(committer),
-            maintenance: Mutex::new(None),
-        };
-        let database = Database { shared, threads: Arc::new(threads) };
+        let shared = share(store, options, clock, randomness, |_| None)?;
+        let committer = Committer::new(&shared.state.lock());
+        let committer = spawn("freshet-committer", &shared, |shared| committer::run(shared, committer))?;
+        let database = Database::of(shared);
+        *database.threads.committer.lock() = Some(committer);
         database.prepare()?;
         let maintenance = spawn("freshet-maintenance", &database.shared, maintenance::run)?;
         *database.threads.maintenance.lock() = Some(maintenance);
         Ok(database)
+    }
+
+    /// Opens the database without threads, for deterministic simulations and tests: nothing happens by itself. What the
+    /// threads would do is done by [`Database::step_commit`] and [`Database::step_maintenance`], and by nobody else; the same
+    /// calls with the same clock and randomness have the same results.
+    ///
+    /// Nothing blocks: where another database would wait for room in the queue or for the exclusive token, the
+    /// answer is [`CommitError::Overloaded`] at once, and [`Database::wait_durable_blocking`] stores groups itself until the commit
+    /// is durable. Dropping the last handle stores nothing: what was not stored by then is lost, as in a power cut.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_stepped(
+        store: Arc<dyn Store>,
+        options: DatabaseOptions,
+        clock: Arc<dyn Clock>,
+        randomness: Randomness,
+    ) -> Result<Database, CommitError> {
+        let database =
+            Database::of(share(store, options, clock, randomness, |state| Some(Stepped::new(state)))?);
+        database.prepare()?;
+        Ok(database)
+    }
+
+    fn of(shared: Arc<Shared>) -> Database {
+        let threads = Threads {
+            shared: Arc::clone(&shared),
+            committer: Mutex::new(None),
+            maintenance: Mutex::new(None),
+        };
+        Database { shared, threads: Arc::new(threads) }
     }
 
     /// Begins at the newest visible commit.
@@ -113,9 +123,15 @@ impl Database {
     }
 
     /// Waits for the exclusive token; then begin the transaction, and let it [`Transaction::hold`] the guard. Blocks.
-    #[must_use]
-    pub fn exclusive(&self) -> ExclusiveGuard {
-        self.shared.exclusive.exclusive()
+    ///
+    /// # Errors
+    /// [`CommitError::Overloaded`] when somebody else has it and the database was opened with [`Database::open_stepped`].
+    pub fn exclusive(&self) -> Result<ExclusiveGuard, CommitError> {
+        let token = &self.shared.exclusive;
+        match &self.shared.stepped {
+            None => Ok(token.exclusive()),
+            Some(_) => token.try_exclusive().ok_or(CommitError::Overloaded),
+        }
     }
 
     /// Commits. The writes are visible to whoever begins from now on, and durable after [`Database::wait_durable`]. A
@@ -150,6 +166,30 @@ impl Database {
     /// The store failed before.
     pub fn wait_durable_blocking(&self, ts: Timestamp) -> Result<(), DurabilityError> {
         self.shared.wait_durable_blocking(ts)
+    }
+
+    /// Stores one group of commits, all that wait up to a bound; returns whether any waited. Only for a database from
+    /// [`Database::open_stepped`]; in others a thread does this, and the answer is always `false`. Blocks for one write to
+    /// disk. If the store fails, the commits that waited are undone and the database accepts no more writes, as ever; see
+    /// [`Database::failure`].
+    pub fn step_commit(&self) -> bool {
+        self.shared.stepped.as_ref().is_some_and(|stepped| stepped.committer.lock().step(&self.shared))
+    }
+
+    /// Does one short step of what goes on in the background: adds a chunk of documents to an index that is being built
+    /// or completes it, removes a chunk of what was dropped or of the old log, checks a chunk of documents against a
+    /// pending schema. `false` when nothing was left to do. Only for a database from [`Database::open_stepped`]; in others a
+    /// thread does this (and [`crate::schema::SchemaWorker`] checks schemas), and the answer is always `false`. Groups of commits that
+    /// a step has to find in the store are stored first.
+    ///
+    /// # Errors
+    /// A storage failure, or [`CommitError::Overloaded`] while the queue is full or a transaction holds the exclusive token; the next
+    /// step tries again.
+    pub fn step_maintenance(&self) -> Result<bool, CommitError> {
+        match &self.shared.stepped {
+            Some(stepped) => stepped.step_maintenance(self),
+            None => Ok(false),
+        }
     }
 
     /// The newest commit that transactions see.
@@ -274,7 +314,6 @@ impl Database {
         self.shared.conflict_check_off.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -302,8 +341,38 @@ impl Drop for Threads {
         join(self.maintenance.get_mut().take());
         self.shared.state.lock().closing = true;
         self.shared.queue_filled.notify_all();
-        join(self.committer.take());
+        join(self.committer.get_mut().take());
     }
+}
+
+/// Reads what is stored and puts it where all handles find it.
+fn share(
+    store: Arc<dyn Store>,
+    options: DatabaseOptions,
+    clock: Arc<dyn Clock>,
+    randomness: Randomness,
+    stepped: impl FnOnce(&State) -> Option<Stepped>,
+) -> Result<Arc<Shared>, CommitError> {
+    let cursor_key = CursorKey::new(&cursor_secret(&*store, &randomness)?);
+    let (state, next_internal) = load(&*store, &options).map_err(DatabaseError::from)?;
+    let durable = Durability { timestamp: state.durable_ts, failed: None };
+    Ok(Arc::new(Shared {
+        store,
+        clock,
+        randomness,
+        options,
+        cursor_key,
+        stepped: stepped(&state),
+        state: Mutex::new(state),
+        queue_filled: Condvar::new(),
+        queue_drained: Condvar::new(),
+        durability: watch::channel(durable).0,
+        subscriptions: Arc::new(Subscriptions::default()),
+        exclusive: Arc::new(ExclusiveToken::default()),
+        next_internal: AtomicU32::new(next_internal),
+        maintenance: Maintenance::default(),
+        conflict_check_off: AtomicBool::new(false),
+    }))
 }
 
 fn cursor_secret(store: &dyn Store, randomness: &Randomness) -> Result<[u8; 32], CommitError> {

@@ -22,6 +22,7 @@ pub mod query;
 mod read_set;
 pub mod schema;
 mod shared;
+mod stepped;
 mod subscription;
 mod transaction;
 mod virtual_tables;

@@ -20,6 +20,7 @@ use crate::maintenance::Maintenance;
 use crate::options::DatabaseOptions;
 use crate::query::cursor::CursorKey;
 use crate::read_set::ReadSet;
+use crate::stepped::Stepped;
 use crate::subscription::Subscriptions;
 use crate::transaction::view::{Lost, View};
 
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     /// The next internal number of a table or an index.
     pub(crate) next_internal: AtomicU32,
     pub(crate) maintenance: Maintenance,
+    /// What the threads would do, in a database that is driven step by step and has none.
+    pub(crate) stepped: Option<Stepped>,
     /// Tests switch the conflict check off to see that they would notice.
     pub(crate) conflict_check_off: AtomicBool,
 }
@@ -126,7 +129,11 @@ impl Shared {
         mut prepared: Prepared,
         exclusive: bool,
     ) -> Result<Timestamp, CommitError> {
-        let _turn = (!exclusive).then(|| self.exclusive.shared(self.options.exclusive_wait_max));
+        let _turn = match &self.stepped {
+            _ if exclusive => None,
+            None => Some(self.exclusive.shared(self.options.exclusive_wait_max)),
+            Some(_) => Some(self.exclusive.try_shared().ok_or(CommitError::Overloaded)?),
+        };
         let mut state = self.state.lock();
         self.wait_for_room(&mut state)?;
         if let Some(cause) = &state.failed {
@@ -177,12 +184,18 @@ impl Shared {
     }
 
     fn wait_for_room(&self, state: &mut MutexGuard<'_, State>) -> Result<(), CommitError> {
+        let is_full = |state: &State| {
+            state.failed.is_none()
+                && (state.queued_bytes >= self.options.queue_bytes_max
+                    || state.queued_commits >= self.options.queue_commits_max)
+        };
+        if !is_full(state) {
+            return Ok(());
+        }
         let deadline = Instant::now() + self.options.queue_wait_max;
-        while state.failed.is_none()
-            && (state.queued_bytes >= self.options.queue_bytes_max
-                || state.queued_commits >= self.options.queue_commits_max)
-        {
-            if self.queue_drained.wait_until(state, deadline).timed_out() {
+        while is_full(state) {
+            // Without threads nothing changes while one waits.
+            if self.stepped.is_some() || self.queue_drained.wait_until(state, deadline).timed_out() {
                 return Err(CommitError::Overloaded);
             }
         }
@@ -196,7 +209,14 @@ impl Shared {
             if let Some(cause) = &state.failed {
                 return Err(DurabilityError(cause.to_string()));
             }
-            self.queue_drained.wait(&mut state);
+            let Some(stepped) = &self.stepped else {
+                self.queue_drained.wait(&mut state);
+                continue;
+            };
+            let had_work = MutexGuard::unlocked(&mut state, || stepped.committer.lock().step(self));
+            if !had_work && state.durable_ts < timestamp {
+                return Err(DurabilityError("no commit with this timestamp waits to be stored".to_owned()));
+            }
         }
         Ok(())
     }

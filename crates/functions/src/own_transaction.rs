@@ -12,7 +12,7 @@ use crate::syscalls::{Fault, system_failure};
 /// Begins a read-write transaction on the newest state. An exclusive one waits for its turn, and then meets no conflict.
 pub(crate) fn begin(services: &Services, exclusive: bool) -> Result<Transaction, CallError> {
     // The token first: the snapshot must not be older than the last competing commit.
-    let guard = exclusive.then(|| services.database.exclusive());
+    let guard = exclusive.then(|| services.database.exclusive()).transpose().map_err(commit_failure)?;
     let mut transaction = services.database.begin().map_err(system_failure)?;
     if let Some(guard) = guard {
         transaction.hold(guard);

@@ -1,4 +1,4 @@
-//! The thread that makes commits durable: one write to disk for all that wait.
+//! Makes commits durable: one write to disk for all that wait. A thread does this, or whoever steps the database.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use freshet_store::{Batch, TableId};
 
 use super::changes::Committed;
+use super::state::State;
 use crate::shared::{Durability, Shared};
 
 /// Most commits of one group.
@@ -16,24 +17,55 @@ const GROUP_BYTES_MAX: usize = 32 << 20;
 /// Changes taken out of the overlay under one hold of the lock.
 const DROP_CHANGES_MAX: usize = 1024;
 
-/// Runs until the database is closed and everything is stored, or until the store fails. `counts` are the stored numbers
-/// of documents: those in the shared state may be ahead, by commits that wait.
-pub(crate) fn run(shared: &Shared, counts: BTreeMap<TableId, u64>) {
+/// Stores groups of commits.
+pub(crate) struct Committer {
+    /// The stored numbers of documents: those in the shared state may be ahead, by commits that wait.
+    counts: BTreeMap<TableId, u64>,
+}
+
+/// Runs until the database is closed and everything is stored, or until the store fails.
+pub(crate) fn run(shared: &Shared, committer: Committer) {
     // Without this thread nobody would ever be told, so whatever ends it early counts as a failure of the store.
-    let stored = std::panic::catch_unwind(AssertUnwindSafe(|| store_groups(shared, counts)));
+    let stored = std::panic::catch_unwind(AssertUnwindSafe(|| committer.store_groups(shared)));
     if stored.is_err() {
         fail(shared, "the committer panicked");
     }
 }
 
-fn store_groups(shared: &Shared, mut counts: BTreeMap<TableId, u64>) {
-    while let Some(group) = next_group(shared) {
-        let batch = batch(&group, &mut counts);
-        if let Err(error) = shared.store.commit(&batch) {
-            fail(shared, &error.to_string());
-            return;
+impl Committer {
+    /// To be made before the first commit.
+    pub(crate) fn new(state: &State) -> Committer {
+        Committer { counts: state.counts.iter().map(|(table, count)| (*table, *count)).collect() }
+    }
+
+    fn store_groups(mut self, shared: &Shared) {
+        while let Some(group) = next_group(shared) {
+            if !self.store(shared, &group) {
+                return;
+            }
         }
-        finish(shared, &group);
+    }
+
+    /// Stores one group, if any commit waits; returns whether one did.
+    pub(crate) fn step(&mut self, shared: &Shared) -> bool {
+        let group = take_group(&mut shared.state.lock());
+        if !group.is_empty() {
+            self.store(shared, &group);
+        }
+        !group.is_empty()
+    }
+
+    /// Returns whether the store took it.
+    fn store(&mut self, shared: &Shared, group: &[Arc<Committed>]) -> bool {
+        let batch = batch(group, &mut self.counts);
+        match shared.store.commit(&batch) {
+            Ok(()) => finish(shared, group),
+            Err(error) => {
+                fail(shared, &error.to_string());
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -46,6 +78,10 @@ fn next_group(shared: &Shared) -> Option<Vec<Arc<Committed>>> {
         }
         shared.queue_filled.wait(&mut state);
     }
+    Some(take_group(&mut state))
+}
+
+fn take_group(state: &mut State) -> Vec<Arc<Committed>> {
     let mut bytes = 0;
     let mut group = Vec::new();
     while let Some(commit) = state.queue.pop_front_if(|commit| {
@@ -54,7 +90,7 @@ fn next_group(shared: &Shared) -> Option<Vec<Arc<Committed>>> {
         bytes += commit.weight;
         group.push(commit);
     }
-    Some(group)
+    group
 }
 
 fn batch(group: &[Arc<Committed>], counts: &mut BTreeMap<TableId, u64>) -> Batch {

@@ -47,6 +47,26 @@ impl ExclusiveToken {
         ExclusiveGuard { token: Arc::clone(self) }
     }
 
+    /// The token, if nobody has it.
+    pub(crate) fn try_exclusive(self: &Arc<Self>) -> Option<ExclusiveGuard> {
+        let mut holders = self.holders.lock();
+        if holders.exclusive || holders.shared > 0 {
+            return None;
+        }
+        holders.exclusive = true;
+        Some(ExclusiveGuard { token: Arc::clone(self) })
+    }
+
+    /// An ordinary commit's turn, unless somebody runs alone.
+    pub(crate) fn try_shared(&self) -> Option<SharedGuard<'_>> {
+        let mut holders = self.holders.lock();
+        if holders.exclusive {
+            return None;
+        }
+        holders.shared += 1;
+        Some(SharedGuard { token: self })
+    }
+
     /// Waits while somebody runs alone, for at most `wait_max`; blocks.
     pub(crate) fn shared(&self, wait_max: Duration) -> SharedGuard<'_> {
         let mut holders = self.holders.lock();

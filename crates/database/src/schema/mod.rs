@@ -29,6 +29,7 @@ pub use lifecycle::{
 };
 pub use parse::{parse, parse_stored};
 pub use row::{SchemaRow, SchemaState};
+pub(crate) use worker::SchemaChecker;
 pub use worker::{SchemaWorker, tables_to_walk};
 
 #[cfg(test)]

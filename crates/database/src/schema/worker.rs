@@ -93,16 +93,44 @@ impl Idle {
 
 /// Checks every pending schema to its end.
 pub(super) fn check_pending(database: &Database) -> Result<Idle, CommitError> {
+    let mut checker = SchemaChecker::default();
     loop {
-        let mut transaction = begin(database)?;
-        let Some(mut validation) = Validation::next(&mut transaction)? else {
-            return Ok(Idle {
-                reads: Arc::new(transaction.read_set().clone()),
-                ts: transaction.snapshot_ts(),
-            });
-        };
-        drop(transaction);
-        while validation.step(database)? {}
+        if let Some(idle) = checker.advance(database)? {
+            return Ok(idle);
+        }
+    }
+}
+
+/// Checks pending schemas step by step.
+#[derive(Default)]
+pub(crate) struct SchemaChecker {
+    current: Option<Validation>,
+}
+
+impl SchemaChecker {
+    /// One step; `false` when no schema is pending.
+    pub(crate) fn step(&mut self, database: &Database) -> Result<bool, CommitError> {
+        Ok(self.advance(database)?.is_none())
+    }
+
+    fn advance(&mut self, database: &Database) -> Result<Option<Idle>, CommitError> {
+        if self.current.is_none() {
+            let mut transaction = begin(database)?;
+            self.current = Validation::next(&mut transaction)?;
+            if self.current.is_none() {
+                return Ok(Some(Idle {
+                    reads: Arc::new(transaction.read_set().clone()),
+                    ts: transaction.snapshot_ts(),
+                }));
+            }
+        }
+        // After an error the same step is taken again.
+        if let Some(validation) = &mut self.current
+            && !validation.step(database)?
+        {
+            self.current = None;
+        }
+        Ok(None)
     }
 }
 

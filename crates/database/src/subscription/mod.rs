@@ -6,7 +6,7 @@
 
 mod interval_tree;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,7 +38,8 @@ struct Watch {
 
 const VALID: u64 = u64::MAX;
 
-type Watchers = HashMap<u64, Arc<Watch>>;
+/// Ordered, so that whom a commit wakes first does not depend on chance.
+type Watchers = BTreeMap<u64, Arc<Watch>>;
 
 struct IndexWatchers {
     points: HashMap<Arc<[u8]>, Watchers>,

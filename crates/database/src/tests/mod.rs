@@ -11,6 +11,7 @@ mod model;
 mod pagination;
 mod past;
 mod serializability;
+mod stepped;
 mod subscriptions;
 mod system;
 
@@ -59,6 +60,10 @@ impl Fixture {
     /// Inserts one document in a transaction of its own.
     fn insert(&self, table: &str, value: Value) -> String {
         self.run(|transaction| insert(transaction, table, value)).0
+    }
+
+    fn shared_overlay_is_empty(&self) -> bool {
+        self.database.shared().state.lock().overlay.is_empty()
     }
 
     fn settle(&self) {

@@ -202,7 +202,7 @@ fn many_threads_increment_one_counter_without_losing_any_and_the_exclusive_token
                 for _ in 0..50 {
                     let mut conflicts = 0;
                     loop {
-                        let guard = (conflicts >= 3).then(|| fixture.database.exclusive());
+                        let guard = (conflicts >= 3).then(|| fixture.database.exclusive().unwrap());
                         let alone = guard.is_some();
                         let mut transaction = fixture.database.begin().unwrap();
                         if let Some(guard) = guard {

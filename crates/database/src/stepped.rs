@@ -1,0 +1,34 @@
+//! A database without threads: the memory of what the threads would do.
+
+use parking_lot::Mutex;
+
+use crate::commit::committer::Committer;
+use crate::commit::state::State;
+use crate::database::Database;
+use crate::error::CommitError;
+use crate::maintenance::Housekeeper;
+use crate::schema::SchemaChecker;
+
+/// See the module.
+pub(crate) struct Stepped {
+    pub(crate) committer: Mutex<Committer>,
+    housekeeper: Mutex<Housekeeper>,
+    schemas: Mutex<SchemaChecker>,
+}
+
+impl Stepped {
+    /// To be made before the first commit.
+    pub(crate) fn new(state: &State) -> Stepped {
+        Stepped {
+            committer: Mutex::new(Committer::new(state)),
+            housekeeper: Mutex::default(),
+            schemas: Mutex::default(),
+        }
+    }
+
+    /// See [`Database::step_maintenance`].
+    pub(crate) fn step_maintenance(&self, database: &Database) -> Result<bool, CommitError> {
+        // Housekeeping ends its round when it finds nothing to do; the next round begins with the next call.
+        Ok(self.housekeeper.lock().step(database.shared())? || self.schemas.lock().step(database)?)
+    }
+}
