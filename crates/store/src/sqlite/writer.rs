@@ -12,7 +12,7 @@ use super::reader::ReaderPool;
 use super::{failure, layout};
 use crate::{Batch, CommitRecord, DocumentWrite, IndexId, IndexWrite, StoreError, TableId};
 
-/// Row numbers of the documents that a batch left in place; `None` for deleted ones.
+/// Row numbers of the documents that a batch inserted; `None` for those that it deleted.
 type Rows = HashMap<(TableId, InternalId), Option<i64>>;
 
 pub(super) struct Writer {
@@ -145,25 +145,30 @@ fn write_documents(connection: &Connection, batch: &Batch) -> rusqlite::Result<R
         }
     }
     let mut rows = Rows::with_capacity(finals.len());
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO freshet_documents (table_id, id, json, size) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (table_id, id) DO UPDATE SET json = excluded.json, size = excluded.size RETURNING row",
+    // Not an upsert that returns the row: of the many documents that exist already, most rows are never asked for, and
+    // SQLite keeps what is returned in a table of its own meanwhile.
+    let mut update = connection.prepare_cached(
+        "UPDATE freshet_documents SET json = ?3, size = ?4 WHERE table_id = ?1 AND id = ?2",
     )?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO freshet_documents (table_id, id, json, size) VALUES (?1, ?2, ?3, ?4)")?;
     let mut delete =
         connection.prepare_cached("DELETE FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?;
     for write in finals.into_iter().rev() {
-        let row =
-            match &write.new {
-                Some(new) => Some(upsert.query_row(
-                    params![write.table.0, &write.internal.0[..], &*new.json, new.size],
-                    |row| row.get::<_, i64>(0),
-                )?),
-                None => {
-                    delete.execute(params![write.table.0, &write.internal.0[..]])?;
-                    None
+        let key = (write.table, write.internal);
+        match &write.new {
+            Some(new) => {
+                let values = params![write.table.0, &write.internal.0[..], &*new.json, new.size];
+                if update.execute(values)? == 0 {
+                    insert.execute(values)?;
+                    rows.insert(key, Some(connection.last_insert_rowid()));
                 }
-            };
-        rows.insert((write.table, write.internal), row);
+            }
+            None => {
+                delete.execute(params![write.table.0, &write.internal.0[..]])?;
+                rows.insert(key, None);
+            }
+        }
     }
     Ok(rows)
 }
@@ -198,7 +203,7 @@ fn write_entries(connection: &Connection, batch: &Batch, rows: &Rows) -> rusqlit
     Ok(())
 }
 
-/// The row of a document that the batch itself does not write, as when an index is built.
+/// The row of a document that was there before the batch.
 fn find_row(
     connection: &Connection,
     (table, internal): (TableId, InternalId),
