@@ -1,13 +1,13 @@
 //! How values and sizes print in messages to people: `1.0`, `7`, `"x"`, `{a: 1.0}`, `1.05 MiB`.
 //!
-//! This is no JSON and is never parsed back.
+//! This is no JSON and is never parsed back. Messages show values through [`crate::excerpt`], which bounds them.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -17,29 +17,43 @@ impl Display for Value {
             Value::Float64(number) => FloatText(*number).fmt(f),
             Value::Boolean(truth) => write!(f, "{truth}"),
             Value::String(text) => Quoted(text).fmt(f),
-            Value::Bytes(bytes) => write!(f, "b\"{}\"", STANDARD.encode(bytes)),
-            Value::Array(elements) => {
-                f.write_char('[')?;
-                for (i, element) in elements.iter().enumerate() {
-                    if i > 0 {
-                        f.write_str(", ")?;
-                    }
-                    element.fmt(f)?;
-                }
-                f.write_char(']')
-            }
-            Value::Object(object) => {
-                f.write_char('{')?;
-                for (i, (name, value)) in object.iter().enumerate() {
-                    if i > 0 {
-                        f.write_str(", ")?;
-                    }
-                    write!(f, "{name}: {value}")?;
-                }
-                f.write_char('}')
-            }
+            Value::Bytes(bytes) => write!(f, "b\"{}\"", Base64Display::new(bytes, &STANDARD)),
+            Value::Array(elements) => ArrayText(elements).fmt(f),
+            Value::Object(object) => ObjectText(object).fmt(f),
             Value::CommitTs => f.write_str("commitTs"),
         }
+    }
+}
+
+/// Values as an array of them shows.
+pub(crate) struct ArrayText<'a>(pub(crate) &'a [Value]);
+
+impl Display for ArrayText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_char('[')?;
+        for (i, element) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            element.fmt(f)?;
+        }
+        f.write_char(']')
+    }
+}
+
+/// An object: field names bare, in their order.
+pub(crate) struct ObjectText<'a>(pub(crate) &'a Object);
+
+impl Display for ObjectText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_char('{')?;
+        for (i, (name, value)) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{name}: {value}")?;
+        }
+        f.write_char('}')
     }
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::excerpt::excerpt_text;
 use crate::identifier::{self, IdentifierError};
 use crate::path_component::{self, PathComponentError};
 
@@ -22,7 +23,7 @@ pub struct FunctionPath {
 
 /// A text is no function path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{input} is not a valid path to a Convex function. {reason}")]
+#[error("{} is not a valid path to a Convex function. {reason}", excerpt_text(input))]
 pub struct FunctionPathError {
     /// The text.
     pub input: String,
@@ -42,7 +43,7 @@ pub enum FunctionPathReason {
     #[error(transparent)]
     Module(#[from] PathComponentError),
     /// The module path has an extension other than `.js`.
-    #[error("Module path has an extension other than '.js': {0}")]
+    #[error("Module path has an extension other than '.js': {}", excerpt_text(.0))]
     Extension(String),
     /// The function's name is no identifier.
     #[error(transparent)]

@@ -1,6 +1,7 @@
 //! The rule that table, index and function names, validated fields and field path segments follow:
 //! `[A-Za-z_][A-Za-z0-9_]*`, at most 64 characters, not only underscores.
 
+use crate::excerpt::excerpt_text;
 use crate::limits::IDENTIFIER_LENGTH_MAX;
 
 /// Why a text is no identifier. The messages reach users as they are.
@@ -11,8 +12,9 @@ pub enum IdentifierError {
     Empty,
     /// The first character is neither a letter nor an underscore.
     #[error(
-        "Invalid first character '{first}' in {text}: Identifiers must start with an alphabetic character or \
-         underscore"
+        "Invalid first character '{first}' in {}: Identifiers must start with an alphabetic character or \
+         underscore",
+        excerpt_text(text)
     )]
     FirstCharacter {
         /// The offending character.
@@ -22,8 +24,9 @@ pub enum IdentifierError {
     },
     /// A later character is no letter, digit or underscore.
     #[error(
-        "Identifier {text} has invalid character '{invalid}': Identifiers can only contain alphanumeric \
-         characters or underscores"
+        "Identifier {} has invalid character '{invalid}': Identifiers can only contain alphanumeric characters \
+         or underscores",
+        excerpt_text(text)
     )]
     Character {
         /// The offending character.

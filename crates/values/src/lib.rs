@@ -6,6 +6,7 @@
 //! | Room | What is in it |
 //! |---|---|
 //! | [`value`], [`order`](mod@order), [`display`] | [`Value`], its total order, size, nesting, and how it prints in messages |
+//! | [`excerpt`](mod@excerpt) | values and texts in messages, shortened |
 //! | [`json`] | decoding and encoding of the JSON forms |
 //! | [`key`] | the byte encoding whose `memcmp` order is the order of values, and intervals of keys |
 //! | [`document_id`], [`timestamp`] | ids and commit timestamps |
@@ -15,6 +16,7 @@
 pub mod component_path;
 pub mod display;
 pub mod document_id;
+pub mod excerpt;
 pub mod field_name;
 pub mod field_path;
 pub mod function_path;
@@ -34,6 +36,7 @@ pub mod value;
 pub use component_path::ComponentPath;
 pub use display::byte_size_text;
 pub use document_id::{DocumentId, IdError, InternalId, TableNumber};
+pub use excerpt::{excerpt, excerpt_object, excerpt_text};
 pub use field_path::FieldPath;
 pub use function_path::{FunctionPath, FunctionPathError};
 pub use identifier::IdentifierError;

@@ -1,6 +1,8 @@
 //! The rule for one component of a module path or of a component path: ASCII letters, digits, `_` and `.`, at
 //! most 64 characters, at least one letter or digit.
 
+use crate::excerpt::excerpt_text;
+
 /// Longest component, in characters.
 pub const LENGTH_MAX: usize = 64;
 
@@ -12,8 +14,9 @@ pub enum PathComponentError {
     Empty,
     /// A character that paths do not have.
     #[error(
-        "Path component {text} has invalid character '{invalid}': Path components can only contain alphanumeric \
-         characters, underscores, or periods"
+        "Path component {} has invalid character '{invalid}': Path components can only contain alphanumeric \
+         characters, underscores, or periods",
+        excerpt_text(text)
     )]
     Character {
         /// The offending character.

@@ -1,6 +1,7 @@
 //! [`DecodeError`]: why a text is no value, in the words that users read.
 
 use crate::display::{FloatText, byte_size_text};
+use crate::excerpt::excerpt_text;
 use crate::limits::{
     ARRAY_LENGTH_MAX, FIELD_NAME_LENGTH_MAX, OBJECT_FIELDS_MAX, VALUE_NESTING_MAX, VALUE_SIZE_MAX,
 };
@@ -12,12 +13,12 @@ pub enum DecodeError {
     #[error("{0}")]
     Syntax(String),
     /// A field name starting with `$` that does not make its object a tagged value.
-    #[error("Field name {0} starts with '$', which is reserved.")]
+    #[error("Field name {} starts with '$', which is reserved.", excerpt_text(.0))]
     ReservedField(String),
     /// A field name with a control character or beyond ASCII.
     #[error(
-        "Field name {name} has invalid character {invalid}: Field names can only contain non-control ASCII \
-         characters"
+        "Field name {} has invalid character {invalid}: Field names can only contain non-control ASCII characters",
+        excerpt_text(name)
     )]
     FieldCharacter {
         /// The field name.

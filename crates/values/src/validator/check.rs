@@ -4,6 +4,7 @@
 //! runs only on what was refused and words the first problem.
 
 use crate::document_id::DocumentId;
+use crate::excerpt::{excerpt, excerpt_object};
 use crate::name::TableName;
 use crate::validator::{
     ObjectValidator, PathSegment, TableNames, ValidationError, ValidationProblem, Validator,
@@ -115,7 +116,7 @@ fn look_up(wanted: &TableName, text: &str, tables: &dyn TableNames) -> IdMatch {
 
 fn mismatch(validator: &Validator, value: &Value) -> ValidationError {
     ValidationError::new(ValidationProblem::Mismatch {
-        value: value.to_string(),
+        value: excerpt(value),
         validator: validator.to_string(),
     })
 }
@@ -125,7 +126,7 @@ fn explain(validator: &Validator, value: &Value, tables: &dyn TableNames) -> Res
     match (validator, value) {
         (Validator::Literal(literal), value) if literal.value() != value => {
             Err(ValidationError::new(ValidationProblem::Literal {
-                value: value.to_string(),
+                value: excerpt(value),
                 validator: validator.to_string(),
             }))
         }
@@ -185,7 +186,7 @@ fn explain_fields(
             None => {
                 return Err(ValidationError::new(ValidationProblem::MissingField {
                     field: name.clone(),
-                    object: Value::Object(object.clone()).to_string(),
+                    object: excerpt_object(object),
                     validator: validator.to_string(),
                 }));
             }
@@ -195,7 +196,7 @@ fn explain_fields(
         None => Ok(()),
         Some(extra) => Err(ValidationError::new(ValidationProblem::ExtraField {
             field: extra.clone(),
-            object: Value::Object(object.clone()).to_string(),
+            object: excerpt_object(object),
             validator: validator.to_string(),
         })),
     }

@@ -28,7 +28,7 @@ pub enum PathSegment {
     Values,
 }
 
-/// What is wrong. Values and validators are held as they print.
+/// What is wrong. Values and validators are held as they print, long values shortened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValidationProblem {
     /// The wrong type, or no member of a union fits.

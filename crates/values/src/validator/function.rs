@@ -1,5 +1,6 @@
 //! The validators of functions, and the shape that arguments must have before any validator sees them.
 
+use crate::excerpt::{excerpt, excerpt_array};
 use crate::validator::{Validator, ValidatorError};
 use crate::value::{Object, Value};
 
@@ -50,11 +51,8 @@ pub enum ArgumentCountError {
 pub fn single_object_argument(arguments: &[Value]) -> Result<&Object, ArgumentCountError> {
     match arguments {
         [Value::Object(object)] => Ok(object),
-        [other] => Err(ArgumentCountError::NotAnObject(other.to_string())),
-        _ => Err(ArgumentCountError::Count {
-            count: arguments.len(),
-            arguments: Value::Array(arguments.to_vec()).to_string(),
-        }),
+        [other] => Err(ArgumentCountError::NotAnObject(excerpt(other))),
+        _ => Err(ArgumentCountError::Count { count: arguments.len(), arguments: excerpt_array(arguments) }),
     }
 }
 
