@@ -16,6 +16,7 @@ use crate::commit::committer::{self, Committer};
 use crate::commit::exclusive::{ExclusiveGuard, ExclusiveToken};
 use crate::commit::overlay::Overlay;
 use crate::commit::state::State;
+use crate::document_cache::DocumentCache;
 use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
 use crate::maintenance::{self, Maintenance};
 use crate::namespace::Namespace;
@@ -360,9 +361,14 @@ fn share(
         store,
         clock,
         randomness,
-        options,
         cursor_key,
         stepped: stepped(&state),
+        documents: Arc::new(DocumentCache::new(
+            options.document_cache_bytes,
+            state.durable_ts,
+            options.check_document_cache,
+        )),
+        options,
         state: Mutex::new(state),
         queue_filled: Condvar::new(),
         queue_drained: Condvar::new(),
@@ -391,7 +397,7 @@ fn cursor_secret(store: &dyn Store, randomness: &Randomness) -> Result<[u8; 32],
 /// Reads what is kept in memory.
 fn load(store: &dyn Store, options: &DatabaseOptions) -> Result<(State, u32), SystemError> {
     let snapshot = Arc::from(store.snapshot()?);
-    let view = View::new(Arc::clone(&snapshot), Overlay::default(), snapshot.timestamp());
+    let view = View::new(Arc::clone(&snapshot), Overlay::default(), Arc::default(), snapshot.timestamp());
     let mut catalog = Catalog::bootstrap();
     let mut next_internal = FIRST_FREE_INTERNAL;
     for id in [TABLES, INDEX] {

@@ -86,6 +86,14 @@ impl Document {
         &self.stored
     }
 
+    /// Bytes of memory, roughly, once it is decoded.
+    pub(crate) fn decoded_weight(&self) -> usize {
+        let size = self.stored.size as usize;
+        // A field takes about 16 bytes of the size and more; its exact number is known after decoding only.
+        let fields = self.object.get().map_or(size / 16, Object::len);
+        128 + self.stored.json.len() + fields.div_ceil(6) * MAP_NODE_BYTES + 2 * size
+    }
+
     /// Bytes of memory, roughly. A decoded object of a few short fields takes several times the memory of its text.
     pub(crate) fn weight(&self) -> usize {
         let size = self.stored.size as usize;

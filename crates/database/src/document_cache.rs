@@ -10,14 +10,15 @@
 //! * What a reader loaded from the store at `S` is kept only if no commit later than `S` was reported yet: it might be
 //!   the old version of a document that such a commit wrote.
 //!
-//! Bounded in bytes; the least recently used documents go first.
+//! Bounded in bytes; the least recently used documents go first. Those that nobody uses go in any case, so that the memory
+//! of a busy time is given back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use freshet_store::TableId;
 use freshet_values::{InternalId, Timestamp};
-use hashlink::LruCache;
+use hashlink::LinkedHashMap;
 use parking_lot::Mutex;
 
 use crate::commit::changes::Committed;
@@ -28,43 +29,71 @@ const SHARDS: usize = 16;
 /// Bytes that an entry takes besides its document.
 const ENTRY_BYTES: usize = 96;
 
+/// Nanoseconds after which an unused document goes.
+const UNUSED_NANOS_MAX: u64 = 30 * 1_000_000_000;
+
 type Key = (TableId, InternalId);
 
 struct Entry {
     document: Arc<Document>,
     /// Since when this has been the newest version, or earlier.
     since: Timestamp,
+    /// When it was last used, on the cache's own slow clock.
+    used: u64,
     /// As it was counted; decoding a document makes it heavier later.
     bytes: usize,
 }
 
 struct Shard {
-    entries: LruCache<Key, Entry>,
+    /// From the least to the most recently used.
+    entries: LinkedHashMap<Key, Entry>,
     bytes: usize,
 }
 
-/// See the module.
+/// See the module. The default keeps nothing.
+#[derive(Default)]
 pub(crate) struct DocumentCache {
     shards: [Mutex<Shard>; SHARDS],
     shard_bytes_max: usize,
     /// The last commit that was reported, in nanoseconds. Written before the commit's documents are.
     reported: AtomicU64,
+    /// A clock that moves when housekeeping looks in, in nanoseconds since the Unix epoch.
+    clock: AtomicU64,
+    is_checked: bool,
+}
+
+impl Default for Shard {
+    fn default() -> Shard {
+        Shard { entries: LinkedHashMap::new(), bytes: 0 }
+    }
 }
 
 impl DocumentCache {
     /// An empty cache for a store that was last written at `stored`.
-    pub(crate) fn new(bytes_max: usize, stored: Timestamp) -> DocumentCache {
+    pub(crate) fn new(bytes_max: usize, stored: Timestamp, is_checked: bool) -> DocumentCache {
         DocumentCache {
-            shards: std::array::from_fn(|_| Mutex::new(Shard { entries: LruCache::new_unbounded(), bytes: 0 })),
             shard_bytes_max: bytes_max / SHARDS,
             reported: AtomicU64::new(stored.0),
+            is_checked,
+            ..DocumentCache::default()
         }
     }
 
+    /// Whether readers compare what they find here with the store.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_checked
+    }
+
     /// The document for a reader whose store snapshot is at `snapshot`.
-    pub(crate) fn get(&self, table: TableId, internal: InternalId, snapshot: Timestamp) -> Option<Arc<Document>> {
+    pub(crate) fn get(
+        &self,
+        table: TableId,
+        internal: InternalId,
+        snapshot: Timestamp,
+    ) -> Option<Arc<Document>> {
         let mut shard = self.shard(internal).lock();
-        let entry = shard.entries.get(&(table, internal))?;
+        let entry = shard.entries.to_back(&(table, internal))?;
+        entry.used = self.clock.load(Ordering::Relaxed);
         (entry.since <= snapshot).then(|| Arc::clone(&entry.document))
     }
 
@@ -74,7 +103,7 @@ impl DocumentCache {
         if self.reported.load(Ordering::Acquire) > snapshot.0 {
             return;
         }
-        let entry = Entry::new(document, snapshot);
+        let entry = self.entry(document, snapshot);
         shard.put((table, document.id().internal), entry, self.shard_bytes_max);
     }
 
@@ -88,9 +117,34 @@ impl DocumentCache {
             if let Some(old) = shard.entries.remove(&key) {
                 shard.bytes -= old.bytes;
                 if let Some(new) = &change.new {
-                    shard.put(key, Entry::new(new, commit.timestamp), self.shard_bytes_max);
+                    shard.put(key, self.entry(new, commit.timestamp), self.shard_bytes_max);
                 }
             }
+        }
+    }
+
+    /// Lets go of what was not used lately. To be called every few seconds.
+    pub(crate) fn release_unused(&self, now: Timestamp) {
+        self.clock.store(now.0, Ordering::Relaxed);
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            while shard
+                .entries
+                .front()
+                .is_some_and(|(_, entry)| now.0.saturating_sub(entry.used) > UNUSED_NANOS_MAX)
+            {
+                shard.drop_oldest();
+            }
+            shard.entries.shrink_to_fit();
+        }
+    }
+
+    fn entry(&self, document: &Arc<Document>, since: Timestamp) -> Entry {
+        Entry {
+            document: Arc::clone(document),
+            since,
+            used: self.clock.load(Ordering::Relaxed),
+            bytes: document.decoded_weight() + ENTRY_BYTES,
         }
     }
 
@@ -106,12 +160,6 @@ impl DocumentCache {
     }
 }
 
-impl Entry {
-    fn new(document: &Arc<Document>, since: Timestamp) -> Entry {
-        Entry { document: Arc::clone(document), since, bytes: document.decoded_weight() + ENTRY_BYTES }
-    }
-}
-
 impl Shard {
     fn put(&mut self, key: Key, entry: Entry, bytes_max: usize) {
         if entry.bytes > bytes_max {
@@ -121,10 +169,96 @@ impl Shard {
         if let Some(old) = self.entries.insert(key, entry) {
             self.bytes -= old.bytes;
         }
-        while self.bytes > bytes_max
-            && let Some((_, oldest)) = self.entries.remove_lru()
-        {
+        while self.bytes > bytes_max {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, oldest)) = self.entries.pop_front() {
             self.bytes -= oldest.bytes;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use freshet_store::{CommitRecord, StoredDocument};
+    use freshet_values::TableNumber;
+
+    use super::*;
+    use crate::commit::changes::DocumentChange;
+
+    const TABLE: TableId = TableId(70);
+
+    fn document(number: u8, json: &str) -> Arc<Document> {
+        let internal = InternalId([number; 16]);
+        let stored = StoredDocument { internal, json: Arc::from(json), size: 100 };
+        Arc::new(Document::from_stored(TableNumber(10_001), stored))
+    }
+
+    fn commit(ts: u64, number: u8, new: Option<Arc<Document>>) -> Committed {
+        let timestamp = Timestamp(ts);
+        let internal = InternalId([number; 16]);
+        let record = CommitRecord { timestamp, documents: Vec::new(), indexes: Vec::new() };
+        Committed {
+            timestamp,
+            documents: vec![DocumentChange { table: TABLE, internal, old: None, new }],
+            keys: Vec::new(),
+            counts: Vec::new(),
+            catalog_before: None,
+            enforcer_before: None,
+            record: Arc::new(record),
+            meta: Vec::new(),
+            views: Vec::new(),
+            weight: 0,
+        }
+    }
+
+    fn found(cache: &DocumentCache, number: u8, snapshot: u64) -> Option<String> {
+        let found = cache.get(TABLE, InternalId([number; 16]), Timestamp(snapshot));
+        found.map(|document| document.json().to_string())
+    }
+
+    #[test]
+    fn a_version_counts_for_snapshots_from_its_commit_on() {
+        let cache = DocumentCache::new(1 << 20, Timestamp(10), false);
+        cache.loaded(TABLE, &document(1, "old"), Timestamp(10));
+        assert_eq!(found(&cache, 1, 10).as_deref(), Some("old"));
+        assert_eq!(found(&cache, 1, 9), None, "what was there before is not known");
+        cache.stored(&commit(12, 1, Some(document(1, "new"))));
+        assert_eq!(found(&cache, 1, 11), None);
+        assert_eq!(found(&cache, 1, 12).as_deref(), Some("new"));
+        cache.stored(&commit(13, 1, None));
+        assert_eq!(found(&cache, 1, 13), None);
+    }
+
+    #[test]
+    fn what_was_loaded_before_a_reported_commit_is_not_kept() {
+        let cache = DocumentCache::new(1 << 20, Timestamp(10), false);
+        cache.stored(&commit(12, 1, Some(document(1, "new"))));
+        cache.loaded(TABLE, &document(1, "old"), Timestamp(11));
+        assert_eq!(found(&cache, 1, 12), None);
+        cache.loaded(TABLE, &document(1, "new"), Timestamp(12));
+        assert_eq!(found(&cache, 1, 12).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_what_is_not_used_goes_first() {
+        let one = document(1, "x").decoded_weight() + ENTRY_BYTES;
+        let cache = DocumentCache::new(SHARDS * (2 * one + 1), Timestamp(10), false);
+        // These three share a shard.
+        for number in [1, 17, 33] {
+            cache.loaded(TABLE, &document(number, "x"), Timestamp(10));
+            assert!(found(&cache, 1, 10).is_some());
+        }
+        assert_eq!(found(&cache, 17, 10), None);
+        assert_eq!(cache.bytes(), 2 * one);
+        cache.release_unused(Timestamp(UNUSED_NANOS_MAX));
+        assert!(found(&cache, 1, 10).is_some());
+        cache.release_unused(Timestamp(UNUSED_NANOS_MAX + 1));
+        assert!(found(&cache, 33, 10).is_none() && found(&cache, 1, 10).is_some());
+        cache.release_unused(Timestamp(3 * UNUSED_NANOS_MAX));
+        assert_eq!(cache.bytes(), 0);
     }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod commit;
 mod database;
 mod document;
+mod document_cache;
 mod error;
 mod limits;
 mod maintenance;

@@ -26,6 +26,11 @@ pub struct DatabaseOptions {
     pub log_retention: Duration,
     /// Number of tables of user data.
     pub user_tables_max: usize,
+    /// Bytes of documents that were read lately, kept for further reads. Those that were not used for half a minute are
+    /// let go.
+    pub document_cache_bytes: usize,
+    /// Compares every document found in the cache with the store, at the cost of what the cache saves.
+    pub check_document_cache: bool,
     /// Documents that one step of building an index handles.
     pub backfill_chunk: usize,
 }
@@ -42,6 +47,8 @@ impl Default for DatabaseOptions {
             exclusive_wait_max: Duration::from_secs(1),
             log_retention: Duration::from_secs(2 * 24 * 3600),
             user_tables_max: 10_000,
+            document_cache_bytes: 64 << 20,
+            check_document_cache: cfg!(debug_assertions),
             backfill_chunk: 512,
         }
     }

@@ -15,6 +15,7 @@ use crate::commit::exclusive::ExclusiveToken;
 use crate::commit::prepare::Prepared;
 use crate::commit::state::State;
 use crate::commit::window::Window;
+use crate::document_cache::DocumentCache;
 use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
 use crate::maintenance::Maintenance;
 use crate::options::DatabaseOptions;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) options: DatabaseOptions,
     pub(crate) cursor_key: CursorKey,
     pub(crate) state: Mutex<State>,
+    pub(crate) documents: Arc<DocumentCache>,
     /// There is something to store, or the database closes.
     pub(crate) queue_filled: Condvar,
     /// There is room in the queue.
@@ -70,7 +72,7 @@ impl Shared {
     pub(crate) fn newest(&self) -> Result<Moment, SystemError> {
         let (snapshot, state) = self.pin()?;
         Ok(Moment {
-            view: View::new(snapshot, state.overlay.clone(), state.visible_ts),
+            view: View::new(snapshot, state.overlay.clone(), Arc::clone(&self.documents), state.visible_ts),
             catalog: Arc::clone(&state.catalog),
             enforcer: Arc::clone(&state.enforcer),
             counts: state.counts.clone(),
@@ -106,7 +108,8 @@ impl Shared {
         let lost = catalog_changed
             .map(|since| Lost { indexes: catalog.maintained_unlike(&newest_catalog), since })
             .filter(|lost| !lost.indexes.is_empty());
-        Ok(Moment { view: View::new(snapshot, overlay, ts).without(lost), catalog, enforcer, counts })
+        let view = View::new(snapshot, overlay, Arc::clone(&self.documents), ts).without(lost);
+        Ok(Moment { view, catalog, enforcer, counts })
     }
 
     /// A store snapshot with the state that fits it: the overlay has every commit that the snapshot lacks.

@@ -124,6 +124,9 @@ fn finish(shared: &Shared, group: &[Arc<Committed>]) {
     }
     shared.queue_drained.notify_all();
     shared.durability.send_replace(Durability { timestamp: last, failed: None });
+    for commit in group {
+        shared.documents.stored(commit);
+    }
     let mut rest = group;
     while !rest.is_empty() {
         let mut state = shared.state.lock();

@@ -136,6 +136,7 @@ fn finish_round(shared: &Shared) {
         let durable = state.durable_ts;
         state.window.trim(now, durable);
     }
+    shared.documents.release_unused(now);
     shared.store.release_unused();
 }
 

@@ -10,6 +10,7 @@ use freshet_values::{InternalId, KeyInterval, TableNumber, Timestamp, key};
 use crate::catalog::{IndexMeta, TableMeta, by_id_key};
 use crate::commit::overlay::Overlay;
 use crate::document::Document;
+use crate::document_cache::DocumentCache;
 use crate::error::SystemError;
 
 /// Bytes of JSON that one step of a scan may load.
@@ -19,6 +20,7 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct View {
     snapshot: Arc<dyn Snapshot>,
     overlay: Overlay,
+    cache: Arc<DocumentCache>,
     timestamp: Timestamp,
     lost: Option<Lost>,
 }
@@ -42,8 +44,14 @@ pub(crate) struct Chunk {
 }
 
 impl View {
-    pub(crate) fn new(snapshot: Arc<dyn Snapshot>, overlay: Overlay, timestamp: Timestamp) -> View {
-        View { snapshot, overlay, timestamp, lost: None }
+    /// The overlay has to have every commit that was not reported to the cache yet.
+    pub(crate) fn new(
+        snapshot: Arc<dyn Snapshot>,
+        overlay: Overlay,
+        cache: Arc<DocumentCache>,
+        timestamp: Timestamp,
+    ) -> View {
+        View { snapshot, overlay, cache, timestamp, lost: None }
     }
 
     /// The same, but these indexes cannot be scanned.
@@ -63,8 +71,24 @@ impl View {
         if let Some(version) = self.overlay.get(table.id, internal) {
             return Ok(version.cloned());
         }
-        let stored = self.snapshot.get(table.id, internal)?;
-        Ok(stored.map(|stored| Arc::new(Document::from_stored(table.number, stored))))
+        let load = || self.snapshot.get(table.id, internal);
+        let snapshot_ts = self.snapshot.timestamp();
+        if let Some(document) = self.cache.get(table.id, internal, snapshot_ts) {
+            if self.cache.is_checked() {
+                let stored = load()?;
+                assert_eq!(
+                    stored.as_ref().map(|stored| &stored.json),
+                    Some(document.json()),
+                    "a stale document"
+                );
+            }
+            return Ok(Some(document));
+        }
+        Ok(load()?.map(|stored| {
+            let document = Arc::new(Document::from_stored(table.number, stored));
+            self.cache.loaded(table.id, &document, snapshot_ts);
+            document
+        }))
     }
 
     /// Rows of an index within an interval, in order. Loads at most about `limit` rows from the store.
