@@ -22,6 +22,8 @@ export interface CliResult {
 
 export class TestApp {
   readonly dir: string;
+  /** Variables of the CLI's process, besides those that point it at the server. */
+  readonly env: Record<string, string> = {};
   readonly #server: Target;
 
   /** Copies `tests/apps/<name>` to a folder below `tests`, where the packages of the workspace are found. */
@@ -62,6 +64,7 @@ export class TestApp {
         CI: "true",
         NO_COLOR: "1",
         FORCE_COLOR: "0",
+        ...this.env,
       },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -8,6 +8,15 @@ import type { FreshetServer } from "./server.ts";
 
 type Args = Record<string, Value | undefined>;
 
+/** What `documents:page` tells of a row. */
+export interface Row {
+  id: string;
+  time: number;
+  n: number;
+  group: string;
+  rank?: number;
+}
+
 export class Calls {
   readonly #client: ConvexHttpClient;
 
@@ -38,15 +47,15 @@ export class Calls {
     throw new Error("the call succeeded");
   }
 
-  /** The ids of a whole table in the order of an index, a few thousand documents at a time. */
-  async allIds(source: { table: string; index?: string; order?: "asc" | "desc" }): Promise<string[]> {
-    const ids: string[] = [];
+  /** A whole table in the order of an index, a few thousand documents at a time. */
+  async allRows(source: { table: string; index?: string; order?: "asc" | "desc" }): Promise<Row[]> {
+    const rows: Row[] = [];
     let cursor: string | null = null;
     for (;;) {
-      const page: { ids: string[]; isDone: boolean; continueCursor: string } = await this.query("documents:page", { ...source, cursor, numItems: 2000 });
-      ids.push(...page.ids);
+      const page: { rows: Row[]; isDone: boolean; continueCursor: string } = await this.query("documents:page", { ...source, cursor, numItems: 2000 });
+      rows.push(...page.rows);
       if (page.isDone) {
-        return ids;
+        return rows;
       }
       cursor = page.continueCursor;
     }

@@ -164,11 +164,16 @@ export const attemptFind = queryGeneric({
   },
 });
 
+/** Rows of a large table, with what its indexes are about. */
 export const page = queryGeneric({
   args: { ...source, cursor: v.union(v.string(), v.null()), numItems: v.number() },
   handler: async (ctx, args) => {
     const { page: rows, isDone, continueCursor } = await open(reader(ctx.db), args as SourceArgs).paginate({ cursor: args.cursor as string | null, numItems: args.numItems });
-    return { ids: rows.map((row) => row._id), isDone, continueCursor };
+    return {
+      rows: rows.map((row) => ({ id: row._id, time: row._creationTime, n: row.n, group: row.group, rank: (row.nested as { rank: number } | undefined)?.rank })),
+      isDone,
+      continueCursor,
+    };
   },
 });
 
