@@ -38,6 +38,7 @@ export class ActionContext {
   readonly realm = new Realm("action");
   readonly #services: ActionServices;
   readonly #graph: ModuleGraph;
+  readonly #consoleTimers = new Map<string, number>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   readonly #aborts = new Set<AbortController>();
   readonly #operations = new Map<number, string>();
@@ -134,6 +135,7 @@ export class ActionContext {
       },
       jsSyscall: (op, args) => this.#services.jsSyscall(op, args),
       effects: this.#effects(),
+      timers: () => this.#consoleTimers,
       mayWait: () => undefined,
       hold: () => () => undefined,
     };

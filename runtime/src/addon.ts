@@ -14,6 +14,8 @@ export interface Invocation {
   codeVersion: string;
   importSeed: string;
   importTimeMs: number;
+  /** Which context it gets: one of its own, or one that it shares with calls before and after it. */
+  context: "fresh" | "verified" | "reuse";
 }
 
 /** What `laneNext` came back with. */
@@ -47,6 +49,8 @@ export interface Addon {
   laneLog(lane: number, level: string, messages: string[], truncated: boolean): void;
   laneEnv(lane: number, name: string): HostCallReply | null;
   laneObservedTime(lane: number): void;
+  /** Takes the running call back, to be begun again by the next `laneNext`. */
+  laneStartOver(lane: number): void;
   /** `payload` is the result, or the JSON text of the error. */
   laneFinish(lane: number, ok: boolean, payload: string): void;
 }

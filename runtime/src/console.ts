@@ -12,9 +12,11 @@ const LINE_BYTES_MAX = 32_768;
 
 export type ConsoleMethods = Record<string, (...values: unknown[]) => void>;
 
-/** Methods of a console that writes to `write`; `now` is the clock of `console.time`, in milliseconds. */
-export function consoleMethods(write: LogWriter, now: () => number): ConsoleMethods {
-  const timers = new Map<string, number>();
+/**
+ * Methods of a console that writes to `write`; `now` is the clock of `console.time`, in milliseconds, and `timers` gives
+ * those that the call has started.
+ */
+export function consoleMethods(write: LogWriter, now: () => number, timers: () => Map<string, number>): ConsoleMethods {
   const emit = (level: LogLevel, values: unknown[]): void => {
     const messages: string[] = [];
     let room = LINE_BYTES_MAX;
@@ -37,7 +39,7 @@ export function consoleMethods(write: LogWriter, now: () => number): ConsoleMeth
     write(level, messages, truncated);
   };
   const elapsed = (label: string): string | undefined => {
-    const start = timers.get(label);
+    const start = timers().get(label);
     return start === undefined ? undefined : `${label}: ${Math.round(now() - start)}ms`;
   };
   const raw = (level: LogLevel, text: string, rest: unknown[]): void => {
@@ -61,10 +63,10 @@ export function consoleMethods(write: LogWriter, now: () => number): ConsoleMeth
     },
     time: (label = "default") => {
       const name = String(label);
-      if (timers.has(name)) {
+      if (timers().has(name)) {
         raw("WARN", `Timer '${name}' already exists`, []);
       } else {
-        timers.set(name, now());
+        timers().set(name, now());
       }
     },
     timeLog: (label = "default", ...rest) => {
@@ -73,7 +75,7 @@ export function consoleMethods(write: LogWriter, now: () => number): ConsoleMeth
     },
     timeEnd: (label = "default") => {
       const text = elapsed(String(label));
-      timers.delete(String(label));
+      timers().delete(String(label));
       raw(text === undefined ? "WARN" : "INFO", text ?? `Timer '${String(label)}' does not exist`, []);
     },
   };

@@ -93,6 +93,7 @@ async function load(
 ): Promise<Record<string, unknown>> {
   const realm = new Realm("transaction");
   const random = new SeededRandom(Buffer.from(code.importSeed, "hex"));
+  const timers = new Map<string, number>();
   const unsupported = (name: string): string => `${name} unsupported at import time`;
   realm.attach({
     importing: true,
@@ -112,6 +113,7 @@ async function load(
     jsSyscall: (op) => {
       throw new Error(unsupported(op));
     },
+    timers: () => timers,
     mayWait: () => undefined,
     hold: () => () => undefined,
   });

@@ -13,9 +13,10 @@ import { workerData } from "node:worker_threads";
 import { loadAddon } from "./addon.ts";
 import { CodeCache } from "./modules.ts";
 import { describeThrown, payload } from "./outcome.ts";
-import { SHARED_CLASSES } from "./realm.ts";
+import { SHARED_BINARY_CLASSES, SHARED_CLASSES } from "./realm.ts";
 import { classesWithPrototypes, SharedObjects } from "./shared-objects.ts";
 import { RealmStock, TransactionRun } from "./transaction.ts";
+import { WarmRealms } from "./warm.ts";
 
 /** Exit code of a lane that asks to be replaced by a fresh one. */
 export const EXIT_ROTATE = 17;
@@ -30,7 +31,9 @@ const { lane } = workerData as { lane: number };
 const addon = loadAddon();
 const realms = new RealmStock();
 const cache = new CodeCache();
+const warmRealms = new WarmRealms(lane, addon, cache);
 const shared = new SharedObjects(classesWithPrototypes(Object.values(SHARED_CLASSES)));
+const sharedBinary = new SharedObjects(classesWithPrototypes(SHARED_BINARY_CLASSES));
 
 /** Undocumented but stable since Node 0.x: runs microtasks and reports unhandled rejections, synchronously. */
 const { _tickCallback: drainMicrotasks } = process as unknown as { _tickCallback: () => void };
@@ -61,7 +64,7 @@ function serve(): void {
     if (event.type === "closed") {
       process.exit(0);
     }
-    const run = new TransactionRun(lane, addon, realms, cache);
+    const run = new TransactionRun(lane, addon, realms, warmRealms, cache);
     current = run;
     run.start(event.invocation);
     if (!settle(run)) {
@@ -117,9 +120,15 @@ function finish(run: TransactionRun): void {
   const outcome = run.verdict();
   run.close();
   current = undefined;
-  addon.laneFinish(lane, outcome.ok, payload(outcome));
+  if (run.mustStartOver) {
+    addon.laneStartOver(lane);
+  } else {
+    addon.laneFinish(lane, outcome.ok, payload(outcome));
+  }
   calls += 1;
-  if (!shared.restore()) {
+  // The Web API is checked after those calls only that got hold of it.
+  const touched = run.usedFreshRealm || run.usedWebApi ? shared : sharedBinary;
+  if (!touched.restore()) {
     process.exit(EXIT_ROTATE);
   }
   if (calls % CALLS_BETWEEN_HEAP_CHECKS === 0 && v8.getHeapStatistics().used_heap_size > HEAP_BYTES_ROTATE) {

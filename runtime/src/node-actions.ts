@@ -25,9 +25,11 @@ export class NodeRuntime {
   /** `folder` is this process's own; whoever started the process removes it. */
   constructor(folder: string) {
     this.#folder = folder;
+    const timers = new Map<string, number>();
     const methods = consoleMethods(
       (level, messages, truncated) => this.#printing.getStore()?.log(level, messages, truncated),
       () => Date.now(),
+      () => timers,
     );
     Object.assign(console, methods);
     Object.defineProperty(globalThis, "Convex", { value: this.#convex(), configurable: true });

@@ -14,6 +14,7 @@ import vm from "node:vm";
 
 import { consoleMethods, type ConsoleMethods, type LogWriter } from "./console.ts";
 import { INSTALLER } from "./outcome.ts";
+import { protect, type Protection } from "./protect.ts";
 
 /** What kind of code runs in the realm; decides which features are refused. */
 export type RealmKind = "transaction" | "action";
@@ -38,6 +39,8 @@ export interface RealmHost {
   randomUuid(): string;
   env(name: string): string | undefined;
   log: LogWriter;
+  /** Running timers of `console.time`. */
+  timers(): Map<string, number>;
   syscall(op: string, args: string): { ok: true; value: string } | { ok: false; error: HostCallError };
   asyncSyscall(
     op: string,
@@ -89,6 +92,15 @@ const WAITING_CLASSES = new Set<string>(["Blob", "File", "Request", "Response", 
 /** What all realms of a thread share, by its global name. */
 export const SHARED_CLASSES: Readonly<Record<string, unknown>> = sharedClasses();
 
+const BINARY_NAMES: ReadonlySet<string> = new Set(BINARY_CLASSES);
+/** Binary types among them. */
+export const SHARED_BINARY_CLASSES: readonly unknown[] = BINARY_CLASSES.map((name) => SHARED_CLASSES[name]);
+/** Objects of the thread that shared realms lead to; protected otherwise. */
+const THREAD_OBJECTS: ReadonlySet<unknown> = new Set([...Object.values(SHARED_CLASSES), Function.prototype, Object.prototype]);
+
+/** Whether contexts can be shared: in older versions of Node, their global objects cannot be frozen. */
+export const CAN_SHARE: boolean = "DONT_CONTEXTIFY" in (vm.constants as object | undefined ?? {});
+
 function sharedClasses(): Record<string, unknown> {
   const classes: Record<string, unknown> = { AsyncLocalStorage, AsyncResource };
   const globals = globalThis as unknown as Record<string, unknown>;
@@ -110,18 +122,39 @@ interface Outside {
   console: ConsoleMethods;
   classes: Readonly<Record<string, unknown>>;
   mayWait: string[];
+  /** Whether `note` is to be told when a class is used. */
+  isNoted(name: string): boolean;
+  note(): void;
   subtle: typeof globalThis.crypto.subtle;
   outerPerformance: typeof globalThis.performance;
 }
 
-/** One context. It serves one call and is then left to the garbage collector. */
+export interface RealmOptions {
+  /** Whether calls share it, so that it is protected against changes. */
+  isShared?: boolean;
+  /** Whether what the code of an ended call left behind is told from the call that runs. */
+  tracksCallers?: boolean;
+}
+
+/** The call on whose behalf code runs, even when another call of a shared realm resumed it. */
+const callers = new AsyncLocalStorage<RealmHost>();
+
+/** What `vm.createContext` makes a context of. With an ordinary global object, globals are found three times faster. */
+const CONTEXT_SEED = (vm.constants as unknown as { DONT_CONTEXTIFY?: object } | undefined)?.DONT_CONTEXTIFY;
+
+/** One context. */
 export class Realm {
   readonly context: vm.Context;
   readonly #promisePrototype: object;
+  readonly #tracksCallers: boolean;
+  readonly #protection: Protection | undefined;
+  /** Whether code of a shared realm has got hold of the Web API. */
+  usedWebApi = false;
   #host: RealmHost | undefined;
 
-  constructor(kind: RealmKind) {
-    this.context = vm.createContext(Object.create(null) as object, {
+  constructor(kind: RealmKind, { isShared = false, tracksCallers = false }: RealmOptions = {}) {
+    this.#tracksCallers = tracksCallers;
+    this.context = vm.createContext(CONTEXT_SEED ?? (Object.create(null) as object), {
       name: "freshet",
       codeGeneration: { strings: false, wasm: true },
     });
@@ -140,19 +173,44 @@ export class Realm {
       console: consoleMethods(
         (level, messages, truncated) => { this.#current().log(level, messages, truncated); },
         () => this.#current().now(),
+        () => this.#current().timers(),
       ),
       classes: SHARED_CLASSES,
       mayWait: [...WAITING_CLASSES],
+      isNoted: (name) => isShared && !BINARY_NAMES.has(name),
+      note: () => {
+        this.usedWebApi = true;
+      },
       subtle: globalThis.crypto.subtle,
       outerPerformance: globalThis.performance,
     };
     const installer = INSTALL_SCRIPT.runInContext(this.context) as (outside: Outside) => object;
     this.#promisePrototype = installer(outside);
+    if (isShared) {
+      const protectRealm = PROTECT_SCRIPT.runInContext(this.context) as typeof protect;
+      const global: unknown = vm.runInContext("globalThis", this.context);
+      this.#protection = protectRealm([global], THREAD_OBJECTS);
+    }
   }
 
-  /** Binds the realm to the one call that it serves. */
+  /** Binds the realm to the call that it serves. */
   attach(host: RealmHost): void {
     this.#host = host;
+  }
+
+  /** Ends the service of a call: code that is still there finds nobody to ask. */
+  detach(): void {
+    this.#host = undefined;
+  }
+
+  /** Runs code of the realm on behalf of `host`, in an asynchronous context of its own. */
+  run<T>(host: RealmHost, code: () => T): T {
+    return this.#tracksCallers ? callers.run(host, code) : new AsyncResource("call").runInAsyncScope(code);
+  }
+
+  /** Whether a shared realm is as it was when it was made, apart from its modules. */
+  isIntact(): boolean {
+    return this.#protection?.isIntact() ?? false;
   }
 
   /** Whether a promise was made by code of this realm. */
@@ -167,10 +225,11 @@ export class Realm {
   }
 
   #current(): RealmHost {
-    if (this.#host === undefined) {
+    const host = (this.#tracksCallers ? callers.getStore() : undefined) ?? this.#host;
+    if (host === undefined) {
       throw new Error("no function is running");
     }
-    return this.#host;
+    return host;
   }
 }
 
@@ -235,15 +294,13 @@ function install(outside: Outside): object {
   // The clock. `Date` stays a real constructor for every explicit time.
   const RealDate = Date;
   const dateNow = (): number => host().now();
+  RealDate.now = dateNow;
   const FixedDate = new Proxy(RealDate, {
     construct(target, args: unknown[], newTarget: new () => unknown): object {
       return Reflect.construct(target, args.length === 0 ? [dateNow()] : args, newTarget) as object;
     },
     apply(): string {
       return new RealDate(dateNow()).toString();
-    },
-    get(target, property): unknown {
-      return property === "now" ? dateNow : Reflect.get(target, property);
     },
   });
   RealDate.prototype.constructor = FixedDate;
@@ -267,10 +324,14 @@ function install(outside: Outside): object {
   });
 
   for (const [name, value] of Object.entries(outside.classes)) {
-    if (outside.mayWait.includes(name)) {
+    const mayWait = outside.mayWait.includes(name);
+    if (mayWait || outside.isNoted(name)) {
       Object.defineProperty(realm, name, {
         get(): unknown {
-          host().mayWait();
+          outside.note();
+          if (mayWait) {
+            host().mayWait();
+          }
           return value;
         },
         set(replacement: unknown): void {
@@ -318,6 +379,7 @@ function install(outside: Outside): object {
           outside.refuse("cryptographic randomness");
         }
         const release = host().hold();
+        outside.note();
         try {
           return await method.apply(subtle, args);
         } finally {
@@ -422,3 +484,4 @@ function install(outside: Outside): object {
 }
 
 const INSTALL_SCRIPT = new vm.Script(`"use strict";(${install.toString()})`, { filename: INSTALLER });
+const PROTECT_SCRIPT = new vm.Script(`"use strict";(${protect.toString()})`, { filename: INSTALLER });

@@ -7,49 +7,65 @@
  */
 
 import type { Addon, HostCallReply, Invocation } from "./addon.ts";
-import { CodeCache, ModuleGraph } from "./modules.ts";
+import { Frame, NESTED_CALL, type FrameOwner, type Settlement, toHostCallError } from "./frame.ts";
+import { type CodeCache, ModuleGraph } from "./modules.ts";
 import { CallFailure, describeThrown, payload, type Outcome } from "./outcome.ts";
-import { SeededRandom } from "./random.ts";
-import { Realm, type HostCallError, type RealmHost } from "./realm.ts";
+import { Realm } from "./realm.ts";
+import type { WarmRealm, WarmRealms } from "./warm.ts";
 
-const NESTED_CALL = "1.0/runUdf";
 const NEVER: Outcome = { ok: false, error: { message: "Returned promise will never resolve", frames: [] } };
+
+/**
+ * What V8 says when code changes something that is protected in a shared realm, and could be changed in one of its own.
+ */
+const PROTECTED_CHANGE =
+  /^Uncaught TypeError: (?:Cannot (?:assign to read only property|add property|redefine property|delete property|define property)|.* is not extensible)/;
 
 /** Makes realms ahead of time, so that a call need not wait for one. */
 export class RealmStock {
   #spare: Realm | undefined;
+  #isWanted = false;
 
   take(): Realm {
     const realm = this.#spare ?? new Realm("transaction");
     this.#spare = undefined;
+    this.#isWanted = true;
     return realm;
   }
 
-  /** Returns whether there was anything to do. */
+  /** Makes a realm if the last one was used. Returns whether there was anything to do. */
   restock(): boolean {
-    if (this.#spare !== undefined) {
+    if (!this.#isWanted || this.#spare !== undefined) {
       return false;
     }
+    this.#isWanted = false;
     this.#spare = new Realm("transaction");
     return true;
   }
 }
 
+type Invoke = (args: string) => unknown;
+
 /**
  * One top-level attempt. Whoever drives it drains the microtasks, then calls `advance()`, until that has nothing more to
  * do.
  */
-export class TransactionRun {
+export class TransactionRun implements FrameOwner {
   /** Set once the outcome is known. */
   outcome: Outcome | undefined;
-  /** Whether a Web API was touched whose promises may need the event loop. */
   mayNeedEventLoop = false;
-  /** Operations under way that need the event loop. */
   held = 0;
+  /** Whether the attempt is to be begun again, because a shared realm was not good enough for it. */
+  mustStartOver = false;
+  /** Whether functions ran in realms of their own. */
+  usedFreshRealm = false;
+  /** Whether functions that ran in shared realms used the Web API. */
+  usedWebApi = false;
 
-  readonly #lane: number;
-  readonly #addon: Addon;
+  readonly lane: number;
+  readonly addon: Addon;
   readonly #realms: RealmStock;
+  readonly #warmRealms: WarmRealms;
   readonly #cache: CodeCache;
   readonly #frames: Frame[] = [];
   /** The realms of all functions of this attempt, the finished ones included. */
@@ -57,10 +73,11 @@ export class TransactionRun {
   /** Rejections that nobody has handled yet. */
   readonly #unhandled = new Map<Promise<unknown>, unknown>();
 
-  constructor(lane: number, addon: Addon, realms: RealmStock, cache: CodeCache) {
-    this.#lane = lane;
-    this.#addon = addon;
+  constructor(lane: number, addon: Addon, realms: RealmStock, warmRealms: WarmRealms, cache: CodeCache) {
+    this.lane = lane;
+    this.addon = addon;
     this.#realms = realms;
+    this.#warmRealms = warmRealms;
     this.#cache = cache;
   }
 
@@ -122,200 +139,157 @@ export class TransactionRun {
   close(): void {
     for (const frame of this.#frames) {
       frame.open = false;
+      this.#release(frame);
     }
     this.#frames.length = 0;
   }
 
+  serve(frame: Frame, op: string, args: string, settlement: Settlement): void {
+    if (op === NESTED_CALL) {
+      this.#serveNested(frame, args, settlement);
+    } else {
+      this.#settle(this.addon.laneSyscall(this.lane, op, args), settlement);
+    }
+  }
+
+  fail(failure: CallFailure): void {
+    this.outcome ??= { ok: false, error: describeThrown(failure) };
+  }
+
   #run(invocation: Invocation, ended: (outcome: Outcome) => void): void {
-    const frame = new Frame(invocation, ended);
+    const frame = new Frame(this, invocation, ended);
     this.#frames.push(frame);
-    this.#call(frame, invocation).then(
+    this.#begin(frame).then(
       (value) => {
-        frame.outcome = { ok: true, value };
+        frame.outcome = this.#returned(frame, value);
       },
       (thrown: unknown) => {
         // A function that failed does not go on, whatever it has started.
         frame.open = false;
         frame.outcome = { ok: false, error: describeThrown(thrown) };
-        if (frame === this.#frames[0]) {
+        if (frame.warm !== undefined && PROTECTED_CHANGE.test(frame.outcome.error.message)) {
+          this.#startOver(frame);
+        } else if (frame === this.#frames[0]) {
           this.outcome ??= frame.outcome;
         }
       },
     );
   }
 
-  #end(frame: Frame, outcome: Outcome): void {
-    frame.open = false;
-    this.#frames.pop();
-    frame.ended(outcome);
+  #returned({ invocation }: Frame, value: unknown): Outcome {
+    if (typeof value === "string") {
+      return { ok: true, value };
+    }
+    const { modulePath, exportName, kind } = invocation;
+    const text = `Function "${modulePath}:${exportName}" did not return JSON text from ${methodName(kind)}()`;
+    return { ok: false, error: describeThrown(new CallFailure(text)) };
   }
 
-  async #call(frame: Frame, invocation: Invocation): Promise<string> {
-    const { modulePath, exportName, kind, codeVersion } = invocation;
+  /** Gives the attempt up in favour of one in which the module of `frame` gets a realm of its own. */
+  #startOver(frame: Frame): void {
+    this.#warmRealms.refuse(frame.invocation.codeVersion, frame.invocation.modulePath);
+    this.mustStartOver = true;
+    this.outcome ??= NEVER;
+  }
+
+  #end(frame: Frame, outcome: Outcome): void {
+    this.#frames.pop();
+    frame.open = false;
+    this.#release(frame);
+    frame.end(outcome);
+  }
+
+  /** Leaves the shared realm of a function that is over to the next one, if nothing of it can still be under way. */
+  #release(frame: Frame): void {
+    const { warm } = frame;
+    frame.warm = undefined;
+    this.usedWebApi ||= warm?.realm.usedWebApi === true;
+    if (warm !== undefined && this.held === 0 && !this.mayNeedEventLoop) {
+      this.#warmRealms.give(warm);
+    }
+  }
+
+  #begin(frame: Frame): Promise<unknown> {
+    const { invocation } = frame;
+    const { context, codeVersion, modulePath } = invocation;
+    const warm =
+      context === "fresh" ? undefined : this.#warmRealms.take(codeVersion, context, modulePath, frame);
+    if (warm === undefined) {
+      return this.#callFresh(frame);
+    }
+    this.#ownRealms.push(warm.realm);
+    frame.warm = warm;
+    warm.attach(frame);
+    const key = functionKey(invocation);
+    const invoke = warm.function(key);
+    if (invoke === undefined) {
+      return warm.realm.run(frame, () => this.#callWarm(frame, warm, key));
+    }
+    frame.beginExecution();
+    return warm.realm.run(frame, () => promised(invoke, invocation.argsJson));
+  }
+
+  /** The first call of a function in a shared realm, perhaps of its module. */
+  async #callWarm(frame: Frame, warm: WarmRealm, key: string): Promise<unknown> {
+    const { invocation } = frame;
+    const { codeVersion, modulePath } = invocation;
+    let namespace = warm.namespace(modulePath);
+    if (namespace === undefined) {
+      try {
+        namespace = await warm.load(modulePath);
+      } catch {
+        // It may not be the module's fault: shared realms are protected against changes.
+        warm.noteImpure();
+      }
+      if (!warm.isPure || namespace === undefined) {
+        this.#warmRealms.refuse(codeVersion, modulePath);
+        frame.warm = undefined;
+        return await this.#callFresh(frame);
+      }
+    }
+    const invoke = find(namespace, invocation);
+    warm.remember(key, invoke);
+    frame.beginExecution();
+    return await promised(invoke, invocation.argsJson);
+  }
+
+  async #callFresh(frame: Frame): Promise<unknown> {
+    const { invocation } = frame;
     const realm = this.#realms.take();
+    this.usedFreshRealm = true;
     this.#ownRealms.push(realm);
-    realm.attach(this.#host(frame));
+    realm.attach(frame);
     const graph = new ModuleGraph({
       realm,
-      read: (path) => this.#addon.laneModule(this.#lane, path) ?? undefined,
-      version: codeVersion,
+      read: (path) => this.addon.laneModule(this.lane, path) ?? undefined,
+      version: invocation.codeVersion,
       cache: this.#cache,
       dynamicImport: false,
     });
-    const namespace = await graph.load(modulePath);
-    const target: unknown = namespace[exportName];
-    if (target === undefined) {
-      throw new CallFailure(`Couldn't find ${JSON.stringify(exportName)} in module "${modulePath}".`);
-    }
-    const method = kind === "query" ? "invokeQuery" : "invokeMutation";
-    const invoke: unknown = isObject(target) ? (target as Record<string, unknown>)[method] : undefined;
-    if (typeof invoke !== "function") {
-      throw new CallFailure(
-        `Function "${modulePath}:${exportName}" is neither a query or mutation. ` +
-          "Did you forget to wrap it with `query` or `mutation`?",
-      );
-    }
-    frame.beginExecution(invocation);
-    const result: unknown = await (invoke as (args: string) => unknown).call(target, invocation.argsJson);
-    if (typeof result !== "string") {
-      throw new CallFailure(`Function "${modulePath}:${exportName}" did not return JSON text from ${method}()`);
-    }
-    return result;
+    const invoke = find(await graph.load(invocation.modulePath), invocation);
+    frame.beginExecution();
+    return await promised(invoke, invocation.argsJson);
   }
 
-  #host(frame: Frame): RealmHost {
-    const addon = this.#addon;
-    const lane = this.#lane;
-    return {
-      get importing() {
-        return frame.importing;
-      },
-      now: () => {
-        if (!frame.importing && frame.open) {
-          addon.laneObservedTime(lane);
-        }
-        return frame.nowMs;
-      },
-      elapsed: () => 0,
-      randomDouble: () => frame.random.nextDouble(),
-      randomFill: (bytes) => {
-        frame.random.fill(bytes);
-      },
-      randomUuid: () => frame.random.uuid(),
-      env: (name) => {
-        if (!frame.open) {
-          return undefined;
-        }
-        const reply = addon.laneEnv(lane, name);
-        if (reply === null) {
-          return undefined;
-        }
-        if (!reply.ok) {
-          throw new Error(reply.text);
-        }
-        return reply.text;
-      },
-      log: (level, messages, truncated) => {
-        if (frame.open) {
-          addon.laneLog(lane, level, messages, truncated);
-        }
-      },
-      syscall: (op, args) => {
-        const refused = this.#refusal(frame, op);
-        if (refused !== undefined) {
-          return { ok: false, error: { message: refused } };
-        }
-        const reply = addon.laneSyncSyscall(lane, op, args);
-        return reply.ok ? { ok: true, value: reply.text } : { ok: false, error: toHostCallError(reply) };
-      },
-      asyncSyscall: (op, args, resolve, reject) => {
-        if (!frame.open) {
-          // What is left of a function that is over does not go on.
-          return;
-        }
-        const refused = this.#refusal(frame, op);
-        if (refused !== undefined) {
-          reject({ message: refused });
-          return;
-        }
-        frame.enqueue(() => { this.#serve(frame, op, args, resolve, reject); });
-        this.#serveWaiting(frame);
-      },
-      jsSyscall: (op) => {
-        const failure = new CallFailure(`Unknown JS syscall: ${op}`);
-        // It ends the call, whether or not user code catches the exception.
-        this.outcome ??= { ok: false, error: describeThrown(failure) };
-        throw failure;
-      },
-      mayWait: () => {
-        this.mayNeedEventLoop = true;
-      },
-      hold: () => {
-        this.held += 1;
-        return () => {
-          this.held -= 1;
-        };
-      },
-    };
-  }
-
-  #refusal(frame: Frame, op: string): string | undefined {
-    if (!frame.open) {
-      return "This function has already returned: its host calls are no longer served.";
-    }
-    if (!frame.importing) {
-      return undefined;
-    }
-    if (op === NESTED_CALL) {
-      return "Cannot call another function at import time";
-    }
-    return IMPORT_TIME_NAMES[op] ?? "Can't use database at import time";
-  }
-
-  #serve(
-    frame: Frame,
-    op: string,
-    args: string,
-    resolve: (value: string) => void,
-    reject: (error: HostCallError) => void,
-  ): void {
-    if (op === NESTED_CALL) {
-      this.#serveNested(frame, args, resolve, reject);
-      return;
-    }
-    this.#settle(this.#addon.laneSyscall(this.#lane, op, args), resolve, reject);
-  }
-
-  #serveNested(
-    frame: Frame,
-    args: string,
-    resolve: (value: string) => void,
-    reject: (error: HostCallError) => void,
-  ): void {
-    const begun = this.#addon.laneBeginNested(this.#lane, args);
+  #serveNested(frame: Frame, args: string, settlement: Settlement): void {
+    const begun = this.addon.laneBeginNested(this.lane, args);
     if (begun.invocation === undefined) {
       if (begun.error !== undefined) {
-        this.#settle(begun.error, resolve, reject);
+        this.#settle(begun.error, settlement);
       }
       return;
     }
     frame.suspended = true;
     this.#run(begun.invocation, (outcome) => {
-      const reply = this.#addon.laneEndNested(this.#lane, outcome.ok, payload(outcome));
+      const reply = this.addon.laneEndNested(this.lane, outcome.ok, payload(outcome));
       frame.suspended = false;
-      this.#settle(reply, resolve, reject);
-      this.#serveWaiting(frame);
+      this.#settle(reply, settlement);
+      frame.serveWaiting();
     });
   }
 
-  #serveWaiting(frame: Frame): void {
-    for (let next = frame.dequeue(); next !== undefined; next = frame.dequeue()) {
-      next();
-    }
-  }
-
   /** A failure that user code must not see ends the attempt: the engine already knows why. */
-  #settle(reply: HostCallReply, resolve: (value: string) => void, reject: (error: HostCallError) => void): void {
+  #settle(reply: HostCallReply, { resolve, reject }: Settlement): void {
     if (reply.ok) {
       resolve(reply.text);
     } else if (reply.catchable) {
@@ -326,53 +300,33 @@ export class TransactionRun {
   }
 }
 
-const IMPORT_TIME_NAMES: Record<string, string> = {
-  "1.0/getUserIdentity": "getUserIdentity unsupported at import time",
-  "1.0/schedule": "scheduler unsupported at import time",
-  "1.0/cancel_job": "db.cancel_job unsupported at import time",
-  "1.0/storageGetUrl": "storage.getUrl unsupported at import time",
-  "1.0/storageGetMetadata": "storage.getMetadata unsupported at import time",
-  "1.0/storageGenerateUploadUrl": "storage.generateUploadUrl unsupported at import time",
-  "1.0/storageDelete": "storage.delete unsupported at import time",
-};
-
-/** One function on the call stack of an attempt. */
-class Frame {
-  open = true;
-  importing = true;
-  suspended = false;
-  /** How the function's promise was settled. */
-  outcome: Outcome | undefined;
-  /** Told when the function is over. */
-  readonly ended: (outcome: Outcome) => void;
-  nowMs: number;
-  random: SeededRandom;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(invocation: Invocation, ended: (outcome: Outcome) => void) {
-    this.ended = ended;
-    this.nowMs = invocation.importTimeMs;
-    this.random = new SeededRandom(Buffer.from(invocation.importSeed, "hex"));
-  }
-
-  /** Module evaluation is over: the call's own clock and seed hold from here on. */
-  beginExecution(invocation: Invocation): void {
-    this.importing = false;
-    this.nowMs = invocation.nowMs;
-    this.random = new SeededRandom(Buffer.from(invocation.seed, "hex"));
-  }
-
-  enqueue(operation: () => void): void {
-    this.#waiting.push(operation);
-  }
-
-  dequeue(): (() => void) | undefined {
-    return this.suspended || !this.open ? undefined : this.#waiting.shift();
-  }
+/** What a function returns, as a promise of this realm; what it throws, as a rejection. */
+async function promised(invoke: Invoke, args: string): Promise<unknown> {
+  return await invoke(args);
 }
 
-function toHostCallError(reply: HostCallReply): HostCallError {
-  return { message: reply.text, data: reply.data };
+function functionKey({ kind, modulePath, exportName }: Invocation): string {
+  return `${kind} ${modulePath}:${exportName}`;
+}
+
+function methodName(kind: Invocation["kind"]): "invokeQuery" | "invokeMutation" {
+  return kind === "query" ? "invokeQuery" : "invokeMutation";
+}
+
+/** Looks a function up in the exports of its module. */
+function find(namespace: Record<string, unknown>, { kind, modulePath, exportName }: Invocation): Invoke {
+  const target: unknown = namespace[exportName];
+  if (target === undefined) {
+    throw new CallFailure(`Couldn't find ${JSON.stringify(exportName)} in module "${modulePath}".`);
+  }
+  const invoke: unknown = isObject(target) ? (target as Record<string, unknown>)[methodName(kind)] : undefined;
+  if (typeof invoke !== "function") {
+    throw new CallFailure(
+      `Function "${modulePath}:${exportName}" is neither a query or mutation. ` +
+        "Did you forget to wrap it with `query` or `mutation`?",
+    );
+  }
+  return (args) => (invoke as Invoke).call(target, args);
 }
 
 function isObject(value: unknown): value is object {

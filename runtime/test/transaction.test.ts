@@ -4,6 +4,7 @@ import type { Addon, HostCallReply, Invocation } from "../src/addon.ts";
 import { CodeCache } from "../src/modules.ts";
 import type { Outcome } from "../src/outcome.ts";
 import { RealmStock, TransactionRun } from "../src/transaction.ts";
+import { WarmRealms } from "../src/warm.ts";
 
 /** An engine in miniature: modules from a table, host calls from a function. */
 function fakeAddon(
@@ -42,8 +43,14 @@ function fakeAddon(
     },
     laneEnv: (_lane, name) => (name === "SET" ? reply("value") : null),
     laneObservedTime: () => undefined,
+    laneStartOver: refuse,
     laneFinish: refuse,
   };
+}
+
+function newRun(addon: Addon): TransactionRun {
+  const cache = new CodeCache();
+  return new TransactionRun(0, addon, new RealmStock(), new WarmRealms(0, addon, cache), cache);
 }
 
 function reply(text: string): HostCallReply {
@@ -61,6 +68,7 @@ function invocation(exportName: string, seed = "01"): Invocation {
     codeVersion: "1",
     importSeed: "02".repeat(32),
     importTimeMs: 1_600_000_000_000,
+    context: "fresh",
   };
 }
 
@@ -73,7 +81,7 @@ function queries(bodies: Record<string, string>): string {
 
 async function run(modules: Record<string, string>, exportName: string, calls: string[] = [], syscall = reply): Promise<Outcome | undefined> {
   const addon = fakeAddon(modules, (op, args) => syscall(`${op}${args}`), calls);
-  const transaction = new TransactionRun(0, addon, new RealmStock(), new CodeCache());
+  const transaction = newRun(addon);
   transaction.start(invocation(exportName));
   for (let idle = 0; transaction.outcome === undefined; idle += 1) {
     await new Promise(setImmediate);

@@ -43,6 +43,8 @@ pub(crate) struct LaneInvocation {
     pub import_seed: String,
     /// Clock of module evaluation in milliseconds since the Unix epoch.
     pub import_time_ms: f64,
+    /// `fresh`, `verified` or `reuse`.
+    pub context: &'static str,
 }
 
 /// What a lane does next.
@@ -231,6 +233,16 @@ pub(crate) fn lane_observed_time(lane: u32) -> Result<()> {
     Ok(())
 }
 
+/// Takes the running call back, to be begun again by the next [`lane_next`].
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_start_over(lane: u32) -> Result<()> {
+    slot(lane)?.lane.start_over();
+    Ok(())
+}
+
 /// Ends the running call: `payload` is its result, or the JSON text of its error.
 ///
 /// # Errors
@@ -262,6 +274,7 @@ fn describe(invocation: Invocation) -> LaneInvocation {
         code_version: invocation.code.version.to_string(),
         import_seed: hex::encode(invocation.code.import_seed),
         import_time_ms: invocation.code.import_time_ms,
+        context: invocation.context.as_str(),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use freshet_functions::code::ContextPolicy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -43,6 +44,8 @@ pub struct EngineConfig {
     pub lanes: usize,
     /// `tracing` filter, in the syntax of `RUST_LOG`.
     pub log_filter: String,
+    /// Which contexts queries and mutations get.
+    pub contexts: ContextPolicy,
     /// Whether clients get only `Server Error` and no log lines.
     pub redact_logs_to_client: bool,
 }

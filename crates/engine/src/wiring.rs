@@ -120,7 +120,7 @@ impl Engine {
             ActionTimes { isolate: limits.isolate_action_time_max, node: limits.node_action_time_max },
         ));
         let logs = Arc::new(LogStream::new());
-        let code = Arc::new(LiveCodeCache::new(database.clone()));
+        let code = Arc::new(LiveCodeCache::new(database.clone()).with_contexts(config.contexts));
         let settings = FunctionsSettings {
             limits: limits.clone(),
             cloud_url: config.api_origin.clone(),

@@ -71,6 +71,11 @@ pub(crate) struct ListenArgs {
     /// Threads that run queries and mutations [env: FRESHET_LANES] [default: one for each processor]
     #[arg(long, value_name = "N")]
     pub(crate) lanes: Option<usize>,
+    /// Contexts of queries and mutations: `verified` shares one among the calls of a thread where that cannot be told
+    /// from fresh ones, `fresh` evaluates the modules again for each call, `reuse` shares one whatever the code keeps
+    /// in it [env: FRESHET_CONTEXTS] [default: verified]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) contexts: Option<String>,
     /// Show clients `Server Error` instead of error messages, and no log lines [env: REDACT_LOGS_TO_CLIENT]
     #[arg(long)]
     pub(crate) redact_logs_to_client: bool,

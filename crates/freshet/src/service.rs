@@ -80,6 +80,7 @@ impl Service {
             instance_name: instance.name.to_string(),
             instance_secret_hex: instance.secret.to_hex(),
             lanes: settings.lanes,
+            contexts: settings.contexts,
             log_filter: settings.log_filter.clone(),
             redact_logs_to_client: settings.redact_logs_to_client,
         };

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use freshet_engine::launch::ContextPolicy;
 use freshet_instance::ConfiguredCredentials;
 
 use crate::cli::{InstanceArgs, ListenArgs};
@@ -32,6 +33,7 @@ pub(crate) struct ListenSettings {
     pub(crate) api_origin: String,
     pub(crate) site_origin: String,
     pub(crate) lanes: usize,
+    pub(crate) contexts: ContextPolicy,
     pub(crate) log_filter: String,
     pub(crate) redact_logs_to_client: bool,
 }
@@ -81,7 +83,14 @@ impl ListenSettings {
                 "the number of lanes must be from 1 to {LANES_MAX}, not {lanes}"
             )));
         }
+        let contexts = match args.contexts.clone().or_else(|| set("FRESHET_CONTEXTS")) {
+            Some(text) => text
+                .parse()
+                .map_err(|error| misconfigured(format!("--contexts (or FRESHET_CONTEXTS): {error}")))?,
+            None => ContextPolicy::default(),
+        };
         Ok(Self {
+            contexts,
             api_origin: origin(&args.origin, "--origin", "CONVEX_CLOUD_ORIGIN", ports.api)?,
             site_origin: origin(&args.site_origin, "--site-origin", "CONVEX_SITE_ORIGIN", ports.site)?,
             host,

@@ -165,6 +165,8 @@ impl Attempt {
         let mut seed = [0; 32];
         self.seeds.fill_bytes(&mut seed);
         let frame = self.frame();
+        let context =
+            self.code.modules.get(frame.path.module()).map(|module| module.context).unwrap_or_default();
         Invocation {
             kind: frame.kind,
             module_path: frame.path.module().to_owned(),
@@ -173,6 +175,7 @@ impl Attempt {
             seed,
             now_ms: self.now_ms,
             code: self.code.package.clone(),
+            context,
         }
     }
 

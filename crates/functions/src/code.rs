@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use freshet_database::Transaction;
@@ -52,6 +53,74 @@ impl LiveCode {
 pub struct ModuleAnalysis {
     /// Where it runs.
     pub environment: Environment,
+    /// Which context its queries and mutations get.
+    pub context: ContextMode,
+}
+
+/// Which context the queries and mutations of a module get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContextMode {
+    /// A context of their own for each call, with modules evaluated anew.
+    #[default]
+    Fresh,
+    /// One that the calls of a lane share: nothing in the module's code can keep state from one call to the next.
+    Verified,
+    /// One that the calls of a lane share although the code may keep state, because its author or the operator says so.
+    Reuse,
+}
+
+impl ContextMode {
+    /// `fresh`, `verified` or `reuse`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ContextMode::Fresh => "fresh",
+            ContextMode::Verified => "verified",
+            ContextMode::Reuse => "reuse",
+        }
+    }
+}
+
+/// What the operator decided about contexts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContextPolicy {
+    /// Calls share contexts where that cannot be told from fresh ones, or where a module asks for it.
+    #[default]
+    Verified,
+    /// Every call gets a fresh context.
+    Fresh,
+    /// All calls of a lane share a context.
+    Reuse,
+}
+
+impl FromStr for ContextPolicy {
+    type Err = UnknownContextPolicy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownContextPolicy> {
+        match text {
+            "verified" => Ok(ContextPolicy::Verified),
+            "fresh" => Ok(ContextPolicy::Fresh),
+            "reuse" => Ok(ContextPolicy::Reuse),
+            _ => Err(UnknownContextPolicy(text.to_owned())),
+        }
+    }
+}
+
+/// A word that names no [`ContextPolicy`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is none of `verified`, `fresh` and `reuse`")]
+pub struct UnknownContextPolicy(String);
+
+impl ContextPolicy {
+    /// The mode of a module whose own is `mode`.
+    pub fn apply(self, mode: ContextMode) -> ContextMode {
+        match self {
+            ContextPolicy::Verified => mode,
+            ContextPolicy::Fresh => ContextMode::Fresh,
+            ContextPolicy::Reuse => ContextMode::Reuse,
+        }
+    }
 }
 
 /// One registered function.

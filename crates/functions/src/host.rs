@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::code::ContextMode;
 use crate::log::LogLine;
 
 /// Where a module runs.
@@ -79,6 +80,8 @@ pub struct Invocation {
     pub now_ms: f64,
     /// The code to run.
     pub code: Arc<CodePackage>,
+    /// Which context it gets.
+    pub context: ContextMode,
 }
 
 /// What user code did, as the host saw it.

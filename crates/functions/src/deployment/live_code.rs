@@ -14,8 +14,8 @@ use super::package::{self, LiveConfig, StoredModule};
 use super::response::{AnalyzedCron, AnalyzedFunction, Visibility as PushedVisibility};
 use crate::call_error::CallError;
 use crate::code::{
-    AnalysedFunction, CodeSource, CronDefinition, FunctionKind, HttpRoute, LiveCode, ModuleAnalysis,
-    Visibility,
+    AnalysedFunction, CodeSource, ContextMode, ContextPolicy, CronDefinition, FunctionKind, HttpRoute,
+    LiveCode, ModuleAnalysis, Visibility,
 };
 use crate::host::CodePackage;
 use crate::syscalls::{database_failure, system_failure};
@@ -26,6 +26,7 @@ const VERSIONS_MAX: usize = 4;
 /// Finds the code that is live in a snapshot.
 pub struct LiveCodeCache {
     database: Database,
+    contexts: ContextPolicy,
     /// Most recently used last. The lock is held while a version is loaded, so that one caller loads for all.
     versions: Mutex<VecDeque<(u64, Arc<LiveCode>)>>,
 }
@@ -33,7 +34,13 @@ pub struct LiveCodeCache {
 impl LiveCodeCache {
     /// A cache over the code that `database` holds.
     pub fn new(database: Database) -> Self {
-        Self { database, versions: Mutex::new(VecDeque::new()) }
+        Self { database, contexts: ContextPolicy::default(), versions: Mutex::new(VecDeque::new()) }
+    }
+
+    /// The same with what the operator decided about contexts.
+    #[must_use]
+    pub fn with_contexts(self, contexts: ContextPolicy) -> Self {
+        Self { contexts, ..self }
     }
 
     fn load(&self, config: &LiveConfig, transaction: &Transaction) -> Result<Arc<LiveCode>, CallError> {
@@ -47,7 +54,11 @@ impl LiveCodeCache {
         // In a transaction of its own: what is read to load code is no reason to run a call again, and does not count
         // towards its limits. Packages are immutable, so any snapshot that has this one will do.
         let mut loading = self.database.begin_at(transaction.snapshot_ts()).map_err(system_failure)?;
-        let code = Arc::new(load(&mut loading, config).map_err(database_failure)?);
+        let mut code = load(&mut loading, config).map_err(database_failure)?;
+        for module in code.modules.values_mut() {
+            module.context = self.contexts.apply(module.context);
+        }
+        let code = Arc::new(code);
         versions.push_back((config.version, code.clone()));
         if versions.len() > VERSIONS_MAX {
             versions.pop_front();
@@ -79,7 +90,10 @@ fn load(transaction: &mut Transaction, config: &LiveConfig) -> Result<LiveCode, 
 pub(super) fn assemble(package: Arc<CodePackage>, modules: &[StoredModule]) -> LiveCode {
     let mut code = LiveCode { package, ..LiveCode::empty() };
     for module in modules.iter().filter(|module| !is_shared_chunk(&module.path)) {
-        code.modules.insert(module.path.clone(), ModuleAnalysis { environment: module.environment });
+        code.modules.insert(
+            module.path.clone(),
+            ModuleAnalysis { environment: module.environment, context: ContextMode::Fresh },
+        );
         for function in &module.analysis.functions {
             match FunctionPath::new(&module.path, &function.name) {
                 Ok(path) => {

@@ -116,10 +116,12 @@ impl App {
     }
 
     fn live_code(&self) -> LiveCode {
-        let modules = self
-            .functions
-            .keys()
-            .map(|path| (path.module().to_owned(), ModuleAnalysis { environment: Environment::Isolate }));
+        let modules = self.functions.keys().map(|path| {
+            (
+                path.module().to_owned(),
+                ModuleAnalysis { environment: Environment::Isolate, context: Default::default() },
+            )
+        });
         LiveCode {
             package: Arc::new(CodePackage {
                 version: 1,
