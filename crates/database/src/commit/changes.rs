@@ -27,6 +27,13 @@ pub(crate) struct KeyChange {
     pub(crate) new: Option<Arc<Document>>,
 }
 
+impl KeyChange {
+    /// Whether the key came or went. Otherwise only the document behind it changed.
+    pub(crate) fn is_move(&self) -> bool {
+        self.old.is_some() != self.new.is_some()
+    }
+}
+
 /// A commit that is visible.
 pub(crate) struct Committed {
     pub(crate) timestamp: Timestamp,

@@ -2,6 +2,9 @@
 //! the past.
 //!
 //! Persistent maps: a transaction takes its own copy in constant time and never sees later changes.
+//!
+//! Most writes leave most index keys as they are. Of those, only the document is here: whoever scans an index looks its
+//! rows' documents up.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ struct Version {
 #[derive(Clone, Default)]
 pub(crate) struct Overlay {
     documents: OrdMap<(TableId, InternalId), Version>,
+    /// Keys that came or went. Of a document that was written later without a change of its key, the later version counts.
     indexes: HashMap<IndexId, OrdMap<Arc<[u8]>, Version>>,
 }
 
@@ -33,9 +37,16 @@ impl Overlay {
         self.documents.get(&(table, internal)).map(|version| version.document.as_ref())
     }
 
-    /// Entries of an index within an interval, in ascending order.
+    /// Whether any document of a table is here.
+    pub(crate) fn has_documents(&self, table: TableId) -> bool {
+        let all = (table, InternalId([0; 16]))..=(table, InternalId([u8::MAX; 16]));
+        self.documents.range(all).next().is_some()
+    }
+
+    /// Entries of an index that came or went, within an interval, in ascending order.
     pub(crate) fn range(
         &self,
+        table: TableId,
         index: IndexId,
         interval: &KeyInterval,
     ) -> impl DoubleEndedIterator<Item = (&Arc<[u8]>, Option<&Arc<Document>>)> {
@@ -51,7 +62,13 @@ impl Overlay {
             .zip(bounds)
             .into_iter()
             .flat_map(|(entries, bounds)| entries.range::<_, [u8]>(bounds))
-            .map(|(key, version)| (key, version.document.as_ref()))
+            .map(move |(key, version)| {
+                let document = version
+                    .document
+                    .as_ref()
+                    .and_then(|document| self.get(table, document.id().internal).unwrap_or(Some(document)));
+                (key, document)
+            })
     }
 
     /// Lays a commit on top.
@@ -61,7 +78,7 @@ impl Overlay {
             let version = Version { timestamp, document: change.new.clone() };
             self.documents.insert((change.table, change.internal), version);
         }
-        for change in &commit.keys {
+        for change in commit.keys.iter().filter(|change| change.is_move()) {
             let version = Version { timestamp, document: change.new.clone() };
             self.indexes.entry(change.index).or_default().insert(Arc::clone(&change.key), version);
         }
@@ -74,7 +91,7 @@ impl Overlay {
             let version = Version { timestamp, document: change.old.clone() };
             self.documents.insert((change.table, change.internal), version);
         }
-        for change in &commit.keys {
+        for change in commit.keys.iter().filter(|change| change.is_move()) {
             let version = Version { timestamp, document: change.old.clone() };
             self.indexes.entry(change.index).or_default().insert(Arc::clone(&change.key), version);
         }
@@ -89,7 +106,7 @@ impl Overlay {
                 self.documents.remove(&key);
             }
         }
-        for change in &commit.keys {
+        for change in commit.keys.iter().filter(|change| change.is_move()) {
             let Some(entries) = self.indexes.get_mut(&change.index) else { continue };
             if entries.get(&change.key).is_some_and(|version| version.timestamp == timestamp) {
                 entries.remove(&change.key);

@@ -119,11 +119,17 @@ impl View {
                 (covered, Some(rest))
             }
         };
-        let base = stored
-            .rows
-            .into_iter()
-            .map(|row| (row.key, Arc::new(Document::from_stored(table.number, row.document))));
-        let over = self.overlay.range(index.id, &covered);
+        let is_changed = self.overlay.has_documents(table.id);
+        let base = stored.rows.into_iter().map(|row| {
+            let newer = if is_changed { self.overlay.get(table.id, row.document.internal) } else { None };
+            // A document without this key any more, or none at all: the overlay has the news of the key as well.
+            let document = match newer.flatten() {
+                Some(newer) => Arc::clone(newer),
+                None => Arc::new(Document::from_stored(table.number, row.document)),
+            };
+            (row.key, document)
+        });
+        let over = self.overlay.range(table.id, index.id, &covered);
         let rows = match order {
             Order::Asc => merge(base.peekable(), over.peekable(), order),
             Order::Desc => merge(base.peekable(), over.rev().peekable(), order),
