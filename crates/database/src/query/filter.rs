@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use freshet_values::{Object, Value};
+use freshet_values::{Object, Value, excerpt};
 
 use super::{BinaryOperator, Expression};
 use crate::error::DeveloperError;
@@ -141,7 +141,7 @@ fn int64(operand: Option<&Value>) -> Option<i64> {
 }
 
 fn display(operand: Option<&Value>) -> String {
-    operand.map_or_else(|| "undefined".to_owned(), ToString::to_string)
+    operand.map_or_else(|| "undefined".to_owned(), excerpt)
 }
 
 fn type_name(operand: Option<&Value>) -> &'static str {

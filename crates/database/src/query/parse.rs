@@ -1,7 +1,7 @@
 //! Reads the query JSON of the client package. What is wrong with it is said in one line, without the argument's name.
 
 use freshet_store::Order;
-use freshet_values::{Decoder, FieldPath, IndexName, TableName, Value};
+use freshet_values::{Decoder, FieldPath, IndexName, TableName, Value, excerpt_text};
 use serde_json::Value as Json;
 
 use super::{
@@ -20,6 +20,10 @@ impl Query {
     /// # Errors
     /// A line that says what is malformed.
     pub fn from_json(json: &Json) -> Result<Query, String> {
+        Query::parse(json).map_err(|error| excerpt_text(&error).into_owned())
+    }
+
+    fn parse(json: &Json) -> Result<Query, String> {
         let operators = field(json, "operators")?.as_array().ok_or("`operators` must be an array")?;
         if operators.len() > OPERATORS_MAX {
             return Err(format!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use freshet_values::{FieldPath, KeyInterval, Value, key};
+use freshet_values::{FieldPath, KeyInterval, Value, excerpt, key};
 
 use super::{RangeComparison, RangeExpression};
 use crate::error::DeveloperError;
@@ -159,7 +159,7 @@ fn already_defined(what: &str, expression: &RangeExpression) -> DeveloperError {
         RangeComparison::Lt => "<",
         RangeComparison::Lte => "<=",
     };
-    let value = expression.value.as_ref().map_or_else(|| "undefined".to_owned(), ToString::to_string);
+    let value = expression.value.as_ref().map_or_else(|| "undefined".to_owned(), excerpt);
     DeveloperError::new(
         "AlreadyDefinedBound",
         format!(

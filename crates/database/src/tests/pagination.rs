@@ -69,12 +69,10 @@ fn a_journal_or_end_cursor_keeps_the_boundaries_of_a_page() {
     let again = page(&fixture, &live);
     assert_eq!(numbers(&again), [6, 5, 4, 3]);
     assert_eq!(again.continue_cursor, first.continue_cursor);
-    // An explicit end wins, and a journal of another query is passed over.
+    // An explicit end wins.
     let second = page(&fixture, &request(all("desc"), Some(&first.continue_cursor), 2));
-    let both = PageRequest { end_cursor: Some(second.continue_cursor), ..live.clone() };
+    let both = PageRequest { end_cursor: Some(second.continue_cursor), ..live };
     assert_eq!(numbers(&page(&fixture, &both)), [6, 5, 4, 3, 2, 1]);
-    let foreign = PageRequest { query: all("asc"), ..live };
-    assert_eq!(numbers(&page(&fixture, &foreign)), [0, 1, 2]);
 }
 
 #[test]
@@ -173,12 +171,34 @@ fn a_missing_table_has_one_empty_page() {
 }
 
 #[test]
-fn a_journal_of_another_query_leaves_the_asked_limits_in_force() {
+fn a_journal_of_another_query_is_refused_like_a_cursor_unless_an_end_is_given() {
     let fixture = filled(8);
     let other = page(&fixture, &request(all("asc"), None, 1));
-    let asked = PageRequest { rows_read_max: Some(8), ..request(all("desc"), None, 7) };
-    let with_journal = PageRequest { journal: Some(other.continue_cursor), ..asked.clone() };
-    for request in [asked, with_journal] {
-        assert_eq!(page(&fixture, &request).status, Some(PageStatus::SplitRecommended));
+    for journal in [other.continue_cursor.as_str(), "garbage"] {
+        let request = PageRequest { journal: Some(journal.to_owned()), ..request(all("desc"), None, 7) };
+        let mut transaction = fixture.database.begin().unwrap();
+        let refused = message(transaction.user(Namespace::ROOT).paginate(&request));
+        assert!(
+            refused.starts_with("InvalidCursor: Tried to run a query starting from a cursor"),
+            "{refused}"
+        );
+        let end = page(&fixture, &self::request(all("desc"), None, 2)).continue_cursor;
+        let with_end = PageRequest { end_cursor: Some(end), ..request };
+        assert_eq!(numbers(&page(&fixture, &with_end)), [7, 6]);
+    }
+}
+
+#[test]
+fn splitting_is_recommended_from_more_than_three_quarters_of_a_limit() {
+    let fixture = filled(10);
+    for (rows_read_max, page_size, status) in [
+        (3, 2, None),
+        (3, 3, Some(PageStatus::SplitRecommended)),
+        (10, 7, None),
+        (10, 8, Some(PageStatus::SplitRecommended)),
+    ] {
+        let request =
+            PageRequest { rows_read_max: Some(rows_read_max), ..request(all("asc"), None, page_size) };
+        assert_eq!(page(&fixture, &request).status, status, "{page_size} of {rows_read_max}");
     }
 }

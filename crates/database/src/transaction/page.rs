@@ -9,6 +9,7 @@ use super::Transaction;
 use super::scan::Reader;
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError};
+use crate::limits::TransactionLimits;
 use crate::namespace::Namespace;
 use crate::query::Query;
 use crate::query::cursor::{Fingerprint, Position};
@@ -28,8 +29,7 @@ pub struct PageRequest {
     pub cursor: Option<String>,
     /// Where the page ends, whatever its size.
     pub end_cursor: Option<String>,
-    /// Where the page ended when the calling function ran before; used if there is no `end_cursor`, and passed over if it belongs to
-    /// another query.
+    /// Where the page ended when the calling function ran before; used if there is no `end_cursor`.
     pub journal: Option<String>,
     /// Rows on the page.
     pub page_size: u64,
@@ -103,10 +103,9 @@ impl Transaction {
         let cursor_key = self.shared.cursor_key.clone();
         let open = |text: &String| cursor_key.open(text, fingerprint);
         let begin = request.cursor.as_ref().map(open).transpose()?;
-        let end = match &request.end_cursor {
-            Some(end) => Some(open(end)?),
-            None => request.journal.as_ref().and_then(|journal| open(journal).ok()),
-        };
+        // A journal of another query is as wrong as a cursor of another query: the pages after this one begin where
+        // that query's page ended, so that only beginning anew makes them fit again.
+        let end = request.end_cursor.as_ref().or(request.journal.as_ref()).map(open).transpose()?;
         let end_given = end.is_some();
         let reading = match source {
             None => Reading {
@@ -135,7 +134,7 @@ impl Transaction {
                 let middle = reading.positions[reading.positions.len() / 2].to_vec();
                 cursor_key.seal(&Position::After(middle), fingerprint)
             }),
-            status: status(request, &reading, end_given),
+            status: status(request, &reading, end_given, &self.shared.options.limits),
             rows: reading.rows,
         })
     }
@@ -251,16 +250,21 @@ fn missing_table_fields(query: &Query) -> Vec<&'static str> {
     }
 }
 
-fn status(request: &PageRequest, reading: &Reading, end_given: bool) -> Option<PageStatus> {
+fn status(
+    request: &PageRequest,
+    reading: &Reading,
+    end_given: bool,
+    limits: &TransactionLimits,
+) -> Option<PageStatus> {
     if reading.cut_short {
         return Some(PageStatus::SplitRequired);
     }
-    let limits = crate::limits::TransactionLimits::default();
     let most = |asked: Option<u64>, most: u64| if end_given { most } else { asked.unwrap_or(most).min(most) };
     let rows_max = most(request.rows_read_max, limits.documents_read);
     let bytes_max = most(request.bytes_read_max, limits.bytes_read);
-    let large = reading.positions.len() as u64 > rows_max / 4 * 3
-        || reading.bytes > bytes_max / 4 * 3
+    let is_near = |used: u64, most: u64| used.saturating_mul(4) > most.saturating_mul(3);
+    let large = is_near(reading.positions.len() as u64, rows_max)
+        || is_near(reading.bytes, bytes_max)
         || reading.rows.len() > PAGE_ROWS_SOFT;
     large.then_some(PageStatus::SplitRecommended)
 }

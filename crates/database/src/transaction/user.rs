@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use freshet_values::limits::OBJECT_FIELDS_MAX;
 use freshet_values::value::object_nesting;
-use freshet_values::{DecodeError, DocumentId, KeyInterval, Object, TableName, Value, byte_size_text};
+use freshet_values::{
+    DecodeError, DocumentId, KeyInterval, Object, TableName, Value, byte_size_text, excerpt, excerpt_object,
+};
 
 use super::scan::Reader;
 use super::{Page, PageRequest, StreamId, Transaction};
@@ -104,8 +106,9 @@ impl<'a> UserAccess<'a> {
         if let Some(supplied) = fields.get("_id") {
             return Err(wrong_id(id, supplied).into());
         }
-        if let Some(supplied) = fields.get("_creationTime") {
-            return Err(wrong_creation_time(supplied, &Value::Object(fields.clone())).into());
+        if fields.contains_key("_creationTime") {
+            let own = Value::Float64(self.transaction.next_creation_time);
+            return Err(wrong_creation_time(&own, &fields).into());
         }
         check_field_names(&fields)?;
         let document = self.transaction.stamp(id, fields);
@@ -281,7 +284,7 @@ impl<'a> UserAccess<'a> {
         }
         match (new.get("_creationTime"), before.get("_creationTime")) {
             (Some(supplied), Some(own)) if own != supplied => {
-                return Err(wrong_creation_time(own, &Value::Object(new)).into());
+                return Err(wrong_creation_time(own, &new).into());
             }
             _ => {}
         }
@@ -359,14 +362,17 @@ fn system_table_error() -> DeveloperError {
 fn wrong_id(own: DocumentId, supplied: &Value) -> DeveloperError {
     DeveloperError::new(
         "IdMismatch",
-        format!("Provided document ID \"{own}\" doesn't match '_id' field {supplied}"),
+        format!("Provided document ID \"{own}\" doesn't match '_id' field {}", excerpt(supplied)),
     )
 }
 
-fn wrong_creation_time(time: &Value, document: &Value) -> DeveloperError {
+fn wrong_creation_time(time: &Value, document: &Object) -> DeveloperError {
     DeveloperError::new(
         "CreationTimeMismatch",
-        format!("Provided creation time {time} doesn't match '_creationTime' field in {document}"),
+        format!(
+            "Provided creation time {time} doesn't match '_creationTime' field in {}",
+            excerpt_object(document)
+        ),
     )
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod schedule;
 pub(crate) mod unavailable;
 
 use freshet_database::{DatabaseError, DeveloperError, SystemError};
+use freshet_values::excerpt_text;
 use serde::Deserialize;
 
 use crate::attempt::Attempt;
@@ -94,7 +95,8 @@ pub(crate) fn database_failure(error: DatabaseError) -> CallError {
 pub(crate) fn parse<'a, T: Deserialize<'a>>(method: &str, args: &'a str) -> Result<T, Fault> {
     serde_json::from_str(args).map_err(|error| {
         if error.is_data() {
-            Fault::invalid_arguments(method, error)
+            // Serde repeats texts of the wrong type whole.
+            Fault::invalid_arguments(method, excerpt_text(&error.to_string()))
         } else {
             Fault::developer(format!("Received invalid json: {error}"))
         }

@@ -97,8 +97,9 @@ pub(super) fn page(attempt: &mut Attempt, args: &str) -> Result<String, Fault> {
         rows_read_max: args.maximum_rows_read.map(|Count(count)| count),
         bytes_read_max: args.maximum_bytes_read.map(|Count(count)| count),
     };
-    frame.paginated = true;
     let page = transaction.user(Namespace::ROOT).paginate(&request)?;
+    // A page that failed is none: the function may try another, for instance without the cursor that was refused.
+    frame.paginated = true;
     frame.journal = Some(page.continue_cursor.clone());
 
     let text = |text: &str| Json::from(text).to_string();
