@@ -34,10 +34,13 @@ enum Command {
     Test,
     /// Everything a change has to pass: formatting, lints, types, then all tests
     Ci,
-    /// Build for speed and run the benchmarks, all or those whose name contains NAME
+    /// Build for speed and run the benchmarks, all or one
     Bench {
-        /// Part of a benchmark's name
+        /// The benchmark: startup, recovery, tokens, transfer, reads or growth
         name: Option<String>,
+        /// Options of that benchmark; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
     /// Format the code
     Fmt,
@@ -67,6 +70,6 @@ fn run(command: &Command, steps: &mut Steps) -> Result<()> {
             checks::run(steps, &workspace)?;
             suites::run(steps, &workspace)
         }
-        Command::Bench { name } => bench::run(steps, &workspace, name.as_deref()),
+        Command::Bench { name, options } => bench::run(steps, &workspace, name.as_deref(), options),
     }
 }
