@@ -98,7 +98,7 @@ fn arithmetic(
             BinaryOperator::Div => a / b,
             _ => a % b,
         };
-        return Ok(Value::Float64(result));
+        return Ok(float64(result));
     }
     Err(eval_error(format!(
         "Cannot {verb} {} (type {}) and {} (type {})",
@@ -116,9 +116,15 @@ fn negate(operand: Option<&Value>) -> Result<Value, DeveloperError> {
         });
     }
     match operand {
-        Some(Value::Float64(number)) => Ok(Value::Float64(-number)),
+        Some(Value::Float64(number)) => Ok(float64(-number)),
         other => Err(eval_error(format!("Cannot negate {} (type {})", display(other), type_name(other)))),
     }
+}
+
+/// The result of an operation. Processors disagree about the sign of a NaN that they make, and the order of values tells
+/// NaNs apart: only the one that JavaScript writes equals `NaN` in an expression.
+fn float64(result: f64) -> Value {
+    Value::Float64(if result.is_nan() { f64::NAN } else { result })
 }
 
 fn truth(operand: Option<&Value>) -> Result<bool, DeveloperError> {
@@ -186,6 +192,21 @@ mod tests {
         assert_eq!(eval(json!({"$and": []}), row()), Ok(true));
         assert_eq!(eval(json!({"$or": []}), row()), Ok(false));
         assert_eq!(eval(json!({"$or": [{"$literal": true}, {"$literal": 1}]}), row()), Ok(true));
+    }
+
+    #[test]
+    fn a_result_that_is_no_number_equals_nan() {
+        use serde_json::json;
+        let nan = || json!({"$literal": {"$float": "AAAAAAAA+H8="}});
+        let zero = || json!({"$literal": 0});
+        for result in [
+            json!({"$div": [zero(), zero()]}),
+            json!({"$mod": [{"$field": "x"}, zero()]}),
+            json!({"$neg": nan()}),
+            json!({"$add": [nan(), {"$field": "x"}]}),
+        ] {
+            assert_eq!(eval(json!({"$eq": [result, nan()]}), row()), Ok(true), "{result}");
+        }
     }
 
     #[test]
