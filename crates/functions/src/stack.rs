@@ -58,6 +58,19 @@ impl StackMapper {
         text
     }
 
+    /// Where a place of a bundled module is in the author's sources: file and line. Lines and columns are from 0.
+    pub(crate) fn place(
+        &self,
+        module: &str,
+        line: u32,
+        column: u32,
+        code: &CodePackage,
+    ) -> Option<(String, u32)> {
+        let map = self.map(module, code)?;
+        let token = map.lookup_token(line, column)?;
+        Some((token.get_source()?.to_owned(), token.get_src_line()))
+    }
+
     fn frames(&self, error: &JsError, code: &CodePackage) -> Vec<String> {
         let mapped: Vec<Mapped> = error.frames.iter().filter_map(|line| self.frame(line, code)).collect();
         let own = |frame: &Mapped| !frame.internal;

@@ -9,6 +9,7 @@ use freshet_values::DocumentId;
 use serde_json::{Value as Json, json};
 
 use super::app_definition::{self, check_variables};
+use super::contexts;
 use super::error::PushError;
 use super::module_set::CRONS;
 use super::package::{self, LiveConfig, StoredModule, StoredPackage};
@@ -30,16 +31,21 @@ impl Deployment {
         if request.dry_run {
             return Ok(FinishPushResponse::default());
         }
-        transact::write(&self.inner.database, move |transaction| finish(transaction, &request))
-            .await
-            .map_err(PushError::while_pushing)
+        let (response, notices) =
+            transact::write(&self.inner.database, move |transaction| finish(transaction, &request))
+                .await
+                .map_err(PushError::while_pushing)?;
+        for notice in notices {
+            tracing::info!("{notice}");
+        }
+        Ok(response)
     }
 }
 
 fn finish(
     transaction: &mut Transaction,
     request: &FinishPushRequest,
-) -> Result<FinishPushResponse, PushError> {
+) -> Result<(FinishPushResponse, Vec<String>), PushError> {
     let push = &request.start_push;
     let variables = environment::values(transaction)?;
     if variables != push.environment_variables {
@@ -84,7 +90,7 @@ fn finish(
         definition_diffs: BTreeMap::from([(APP.to_owned(), json!({}))]),
         component_diffs: BTreeMap::from([(APP.to_owned(), diff)]),
     };
-    Ok(response)
+    Ok((response, contexts::notices(&previous_modules, &modules)))
 }
 
 /// The package that is to become live, if nothing else became live since it was pushed.

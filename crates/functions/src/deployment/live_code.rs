@@ -8,6 +8,7 @@ use freshet_values::FunctionPath;
 use freshet_values::validator::{Validator, parse_args_validator, parse_returns_validator};
 use parking_lot::Mutex;
 
+use super::contexts::{self, ModuleContext};
 use super::evaluation::callable;
 use super::module_set::{CRONS, HTTP, is_shared_chunk};
 use super::package::{self, LiveConfig, StoredModule};
@@ -18,6 +19,7 @@ use crate::code::{
     LiveCode, ModuleAnalysis, Visibility,
 };
 use crate::host::CodePackage;
+use crate::stack::StackMapper;
 use crate::syscalls::{database_failure, system_failure};
 
 /// Versions that are kept: the live one, and those that calls on slightly older snapshots still run.
@@ -83,7 +85,21 @@ fn load(transaction: &mut Transaction, config: &LiveConfig) -> Result<LiveCode, 
     let modules = package::modules(transaction, config.package)?;
     let sources = package::sources(transaction, &modules)?;
     let package = stored.info.import_phase.package_as(stored.info.version, callable(&sources));
-    Ok(assemble(package, &modules))
+    let mut code = assemble(package, &modules);
+    let is_known = |module: &StoredModule| {
+        !module.has_transactions() || module.context.as_ref().is_some_and(ModuleContext::is_current)
+    };
+    let known: BTreeMap<String, ModuleContext> = if modules.iter().all(is_known) {
+        modules.into_iter().filter_map(|module| Some((module.path, module.context?))).collect()
+    } else {
+        contexts::judge(&code.package, &StackMapper::default(), &stored.info.functions)
+    };
+    for (path, context) in known {
+        if let Some(module) = code.modules.get_mut(&path) {
+            module.context = context.mode;
+        }
+    }
+    Ok(code)
 }
 
 /// Code as calls look it up.

@@ -9,6 +9,7 @@
 //! | `request`, `response`, `error` | the shapes on the wire |
 //! | `module_set`, `app_definition`, `auth_config` | what was pushed, read and checked |
 //! | `evaluation`, `analysis` | running it once, and what that finds |
+//! | `contexts` | which modules may share a context |
 //! | `package`, `source_parts`, `auth_providers` | how it is stored |
 //! | `start`, `wait`, `finish`, `prediction`, `variables` | the endpoints |
 //! | `live_code` | what calls get to see of it |
@@ -17,6 +18,7 @@ mod analysis;
 mod app_definition;
 mod auth_config;
 mod auth_providers;
+mod contexts;
 mod error;
 mod evaluation;
 mod finish;

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use freshet_database::{DatabaseError, SystemError, Transaction};
 use freshet_values::{DocumentId, Object, Value};
 
+use super::contexts::ModuleContext;
 use super::evaluation::ImportPhase;
 use super::module_set::{HashedModule, ModuleSet};
 use super::response::AnalyzedModule;
@@ -77,6 +78,18 @@ pub(super) struct StoredModule {
     pub(super) sha256: String,
     pub(super) environment: Environment,
     pub(super) analysis: AnalyzedModule,
+    /// `None` when it was stored before that was found out, or is not run by lanes.
+    pub(super) context: Option<ModuleContext>,
+}
+
+impl StoredModule {
+    /// Whether lanes run functions of it.
+    pub(super) fn has_transactions(&self) -> bool {
+        self.analysis
+            .functions
+            .iter()
+            .any(|function| matches!(function.udf_type.as_str(), "Query" | "Mutation"))
+    }
 }
 
 /// The live package's row; `None` before the first push.
@@ -122,11 +135,17 @@ pub(super) fn insert(
     info: &PackageInfo,
     modules: &ModuleSet,
     analysis: &BTreeMap<String, AnalyzedModule>,
+    contexts: &BTreeMap<String, ModuleContext>,
 ) -> Result<DocumentId, DatabaseError> {
     let package = rows::insert(transaction, PACKAGES, info.to_fields())?;
     let empty = AnalyzedModule::default();
     for (path, HashedModule { module, sha256 }) in modules {
         let analysis = serde_json::to_string(analysis.get(path).unwrap_or(&empty))
+            .map_err(|error| SystemError::Defect(error.to_string()))?;
+        let context = contexts
+            .get(path)
+            .map(serde_json::to_string)
+            .transpose()
             .map_err(|error| SystemError::Defect(error.to_string()))?;
         let environment = match module.environment {
             Environment::Isolate => "isolate",
@@ -138,6 +157,7 @@ pub(super) fn insert(
             ("environment", environment.into()),
             ("sha256", sha256.as_str().into()),
             ("analyzeResult", analysis.as_str().into()),
+            ("context", context.map_or(Value::Null, Value::String)),
         ]);
         rows::insert(transaction, MODULES, fields)?;
     }
@@ -184,6 +204,7 @@ pub(super) fn modules(
                     _ => return None,
                 },
                 analysis: serde_json::from_str(text(&row, "analyzeResult")?).ok()?,
+                context: text(&row, "context").and_then(|json| serde_json::from_str(json).ok()),
             })
         };
         modules.push(read().ok_or_else(|| unreadable(&row))?);

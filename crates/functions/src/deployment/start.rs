@@ -11,6 +11,7 @@ use freshet_values::DocumentId;
 use super::Deployment;
 use super::analysis::checked_app;
 use super::app_definition::unsupported_components;
+use super::contexts::{self, ModuleContext};
 use super::error::PushError;
 use super::evaluation::{EvaluatedPush, Evaluator, Variables};
 use super::module_set::{ModuleSet, resolve};
@@ -50,6 +51,7 @@ struct Push {
     modules: ModuleSet,
     schema: Option<SchemaDefinition>,
     functions: BTreeMap<String, AnalyzedModule>,
+    contexts: BTreeMap<String, ModuleContext>,
 }
 
 impl Deployment {
@@ -146,6 +148,7 @@ impl Deployment {
         let Prepared { modules, base_version, evaluated, .. } = prepared;
         // A trial run leaves no trace but the schema, which is to be checked against the real data.
         let trial = request.dry_run || request.for_codegen;
+        let contexts = if trial { BTreeMap::new() } else { self.contexts(request, &evaluated).await? };
         let info = PackageInfo {
             version: evaluated.package.version,
             base_version,
@@ -157,8 +160,14 @@ impl Deployment {
             app_auth: serde_json::Value::Array(evaluated.app_auth).to_string(),
             schema: None,
         };
-        let push =
-            Arc::new(Push { trial, info, modules, schema: evaluated.schema, functions: evaluated.functions });
+        let push = Arc::new(Push {
+            trial,
+            info,
+            modules,
+            schema: evaluated.schema,
+            functions: evaluated.functions,
+            contexts,
+        });
         for _ in 0..STORE_ATTEMPTS_MAX {
             if !trial {
                 self.store_sources(&push.modules).await?;
@@ -171,6 +180,19 @@ impl Deployment {
             }
         }
         Err(PushError::overloaded("Other pushes keep getting in the way. Try again."))
+    }
+
+    /// Finds out which modules may share a context.
+    async fn contexts(
+        &self,
+        request: &StartPushRequest,
+        evaluated: &EvaluatedPush,
+    ) -> Result<BTreeMap<String, ModuleContext>, PushError> {
+        let inner = self.inner.clone();
+        let (code, functions) = (evaluated.package.clone(), request.functions.clone());
+        tokio::task::spawn_blocking(move || contexts::judge(&code, &inner.stacks, &functions))
+            .await
+            .map_err(|error| PushError::internal(&error))
     }
 
     /// Stores the sources that are not stored yet, a few megabytes at a time.
@@ -268,7 +290,10 @@ impl Push {
             schema::prepare_indexes(transaction, Namespace::ROOT, next)?;
             drop_old_packages(transaction)?;
             let info = PackageInfo { schema: schema_id, ..self.info.clone() };
-            push_id = Some(package::insert(transaction, &info, &self.modules, &self.functions)?.to_string());
+            push_id = Some(
+                package::insert(transaction, &info, &self.modules, &self.functions, &self.contexts)?
+                    .to_string(),
+            );
         }
         let schema_change = SchemaChange {
             allocated_component_ids: BTreeMap::new(),
