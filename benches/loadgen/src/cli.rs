@@ -62,7 +62,7 @@ pub(crate) enum Command {
         /// Path of the requests
         #[arg(long)]
         path: String,
-        /// Body; every $VALUE in it is replaced
+        /// Body; every $VALUE in it is replaced, and every $UNIQUE by a number of its own
         #[arg(long)]
         body: String,
         /// File with one value in each line, chosen at random

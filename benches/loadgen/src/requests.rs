@@ -12,7 +12,10 @@ use crate::choice::Transfers;
 
 /// The same for all runs.
 const SEED: u64 = 0x7265_6164_7300;
-const PLACEHOLDER: &str = "$VALUE";
+/// Replaced by a value.
+const VALUE: &str = "$VALUE";
+/// Replaced by a number that no other request has.
+const UNIQUE: &str = "$UNIQUE";
 
 /// How an answer is.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +36,7 @@ pub(crate) struct Requests {
 #[derive(Debug)]
 enum Kind {
     Transfers(Transfers),
-    Template { body: Arc<str>, values: Values, expect: Arc<str>, random: StdRng, clones: u64 },
+    Template { body: Arc<str>, values: Values, expect: Arc<str>, random: StdRng, clones: u64, written: u64 },
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +51,8 @@ impl Requests {
         Self { path: path.into(), kind: Kind::Transfers(transfers) }
     }
 
-    /// A body with values put into it: lines of a file, or integers below `numbers`. A good answer begins with `expect`.
+    /// A body with values put into it: lines of a file, or integers below `numbers`. A good answer begins with
+    /// `expect`.
     ///
     /// # Errors
     /// When the file cannot be read or is empty.
@@ -69,7 +73,14 @@ impl Requests {
             }
         };
         let random = StdRng::seed_from_u64(SEED);
-        let kind = Kind::Template { body: body.into(), values, expect: expect.into(), random, clones: 0 };
+        let kind = Kind::Template {
+            body: body.into(),
+            values,
+            expect: expect.into(),
+            random,
+            clones: 0,
+            written: 0,
+        };
         Ok(Self { path: path.into(), kind })
     }
 
@@ -85,6 +96,7 @@ impl Requests {
                     expect: Arc::clone(expect),
                     random: StdRng::seed_from_u64(SEED + *clones),
                     clones: 0,
+                    written: *clones << 32,
                 }
             }
         };
@@ -104,17 +116,13 @@ impl Requests {
                 let written = write!(out, r#"{{"from":{from},"to":{to},"amount":{amount}}}"#);
                 written.expect("a string takes everything");
             }
-            Kind::Template { body, values, random, .. } => {
+            Kind::Template { body, values, random, written, .. } => {
                 let value = match values {
                     Values::Listed(lines) => lines[random.random_range(0..lines.len())].clone(),
                     Values::Numbers(end) => random.random_range(0..*end).to_string(),
                 };
-                let mut pieces = body.split(PLACEHOLDER);
-                out.push_str(pieces.next().unwrap_or_default());
-                for piece in pieces {
-                    out.push_str(&value);
-                    out.push_str(piece);
-                }
+                *written += 1;
+                out.push_str(&body.replace(VALUE, &value).replace(UNIQUE, &written.to_string()));
             }
         }
     }
@@ -144,6 +152,20 @@ mod tests {
         let mut body = String::new();
         requests.write(&mut body);
         assert_eq!(body, r#"{"a":0,"b":0}"#);
+    }
+
+    #[test]
+    fn no_two_requests_have_the_same_number() {
+        let mut requests = Requests::template("/q", "$UNIQUE", None, 1, "").unwrap();
+        let mut forks = [requests.fork(), requests.fork()];
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100 {
+            for fork in &mut forks {
+                let mut body = String::new();
+                fork.write(&mut body);
+                assert!(seen.insert(body));
+            }
+        }
     }
 
     #[test]
