@@ -68,6 +68,7 @@ pub(super) fn prepare(
     };
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| failure(&error))?;
     connection.set_prepared_statement_cache_capacity(64);
+    keep_plans(connection).map_err(|error| failure(&error))?;
     let pragma = |name: &str| -> Result<i64, StoreError> {
         connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|error| damaged(&error))
     };
@@ -92,6 +93,13 @@ pub(super) fn prepare(
             ))
             .map_err(|error| failure(&error))?;
     }
+    Ok(())
+}
+
+/// Makes SQLite keep the plans of prepared statements. Otherwise it looks at the values that are bound and prepares each
+/// statement anew whenever they change, which takes longer than a short scan itself.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 

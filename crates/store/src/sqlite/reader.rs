@@ -185,6 +185,7 @@ impl ReaderPool {
             )?;
             connection.busy_timeout(layout::BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(32);
+            layout::keep_plans(&connection)?;
             connection.pragma_update(None, "cache_size", -i64::from(self.cache_kib))?;
             Ok(connection)
         };
