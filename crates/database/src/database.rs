@@ -287,7 +287,7 @@ impl Database {
         }
         transaction.commit()?;
         if !added.is_empty() {
-            maintenance::build_indexes(&self.shared)?;
+            maintenance::build_system_indexes(&self.shared)?;
             let mut transaction = self.begin().map_err(DatabaseError::from)?;
             for index in added {
                 transaction.enable_index(index)?;

@@ -35,7 +35,7 @@ pub use database::{Commit, Database};
 pub use document::Document;
 pub use error::{CommitError, DatabaseError, DeveloperError, DurabilityError, SystemError};
 pub use freshet_store::{IndexId, Order, TableId};
-pub use limits::{Budget, TransactionLimits, Usage};
+pub use limits::{Budget, READ_HELP, TransactionLimits, Usage};
 pub use namespace::Namespace;
 pub use options::DatabaseOptions;
 pub use query::Query;

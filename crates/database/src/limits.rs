@@ -2,7 +2,8 @@
 
 use crate::error::DeveloperError;
 
-const HELP: &str = "Consider using smaller limits in your queries, paginating your queries, or using indexed queries \
+/// What a developer can do about reading too much; ends the errors and warnings about reads.
+pub const READ_HELP: &str = "Consider using smaller limits in your queries, paginating your queries, or using indexed queries \
                     with a selective index range expressions.";
 
 /// Most bytes of all queries of one transaction: their bounds stay in the read set, and those of open streams in memory.
@@ -16,7 +17,7 @@ const OPEN_QUERIES_MAX: usize = 8192;
 /// `TooManyReads`.
 pub(crate) fn check_queries(bytes: u64, open: usize) -> Result<(), DeveloperError> {
     let error = |what: &str, limit: String| {
-        let text = format!("Too many {what} in a single function execution (limit: {limit}). {HELP}");
+        let text = format!("Too many {what} in a single function execution (limit: {limit}). {READ_HELP}");
         Err(DeveloperError::new("TooManyReads", text))
     };
     if bytes > QUERY_BYTES_MAX {
@@ -134,7 +135,7 @@ impl TransactionLimits {
         let error = |code, what: &str, limit: String| {
             Err(DeveloperError::new(
                 code,
-                format!("Too many {what} in a single function execution (limit: {limit}). {HELP}"),
+                format!("Too many {what} in a single function execution (limit: {limit}). {READ_HELP}"),
             ))
         };
         if usage.documents_read > self.documents_read {

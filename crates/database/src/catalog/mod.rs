@@ -33,6 +33,11 @@ pub struct Catalog {
     /// Indexes of each table: the built-in ones first.
     indexes: HashMap<TableId, Arc<Vec<Arc<IndexMeta>>>>,
     index_tables: HashMap<IndexId, TableId>,
+    /// Live tables of user data, counted as they come and go.
+    user_tables: usize,
+    /// Below these, all numbers of a namespace's user tables are taken: making many tables does not search from the
+    /// beginning each time.
+    numbers_taken_below: HashMap<Namespace, u32>,
 }
 
 impl Catalog {
@@ -44,6 +49,8 @@ impl Catalog {
             by_number: HashMap::new(),
             indexes: HashMap::new(),
             index_tables: HashMap::new(),
+            user_tables: 0,
+            numbers_taken_below: HashMap::new(),
         };
         for (table, indexes) in system_tables::bootstrap() {
             let id = table.id;
@@ -120,10 +127,7 @@ impl Catalog {
     /// Number of tables of user data in all namespaces.
     #[must_use]
     pub fn user_tables(&self) -> usize {
-        self.tables
-            .values()
-            .filter(|table| !table.name.is_system() && table.state == TableState::Active)
-            .count()
+        self.user_tables
     }
 
     /// Table names of one namespace, for printing ids in messages.
@@ -178,6 +182,11 @@ impl Catalog {
         if table.state == TableState::Active {
             self.by_name.insert((table.namespace, table.name.clone()), id);
             self.by_number.insert((table.namespace, table.number), id);
+            self.user_tables += usize::from(!table.name.is_system());
+            let below = self.numbers_taken_below.get(&table.namespace).copied().unwrap_or(FIRST_USER_TABLE);
+            if table.number.0 == below {
+                self.numbers_taken_below.insert(table.namespace, below + 1);
+            }
         }
         self.tables.insert(id, Arc::new(table));
     }
@@ -191,6 +200,12 @@ impl Catalog {
         let number = (table.namespace, table.number);
         if self.by_number.get(&number) == Some(&id) {
             self.by_number.remove(&number);
+            if let Some(below) = self.numbers_taken_below.get_mut(&table.namespace) {
+                *below = (*below).min(table.number.0.max(FIRST_USER_TABLE));
+            }
+        }
+        if table.state == TableState::Active {
+            self.user_tables -= usize::from(!table.name.is_system());
         }
     }
 
@@ -214,7 +229,8 @@ impl Catalog {
     pub(crate) fn free_number(&self, namespace: Namespace, name: &TableName) -> TableNumber {
         let preferred = system_tables::number(name);
         let free = |number: &TableNumber| !self.by_number.contains_key(&(namespace, *number));
-        let first = if name.is_system() { system_tables::FIRST_FREE_NUMBER } else { FIRST_USER_TABLE };
+        let taken_below = self.numbers_taken_below.get(&namespace).copied().unwrap_or(FIRST_USER_TABLE);
+        let first = if name.is_system() { system_tables::FIRST_FREE_NUMBER } else { taken_below };
         preferred
             .filter(free)
             .or_else(|| (first..).map(TableNumber).find(free))

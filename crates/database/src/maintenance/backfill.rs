@@ -12,17 +12,28 @@ use freshet_store::{IndexId, IndexWrite, Order};
 use freshet_values::{DocumentId, KeyInterval, TableName, Timestamp, Value, key};
 
 use super::{begin, declared, wait_until_stored};
-use crate::catalog::{IndexMeta, IndexSpec, IndexState, TableMeta};
+use crate::catalog::{Catalog, IndexMeta, IndexSpec, IndexState, TableMeta};
 use crate::error::{CommitError, DatabaseError};
 use crate::namespace::Namespace;
 use crate::shared::Shared;
 use crate::transaction::Transaction;
 
-/// Builds all indexes that are not complete.
-pub(crate) fn build_indexes(shared: &Arc<Shared>) -> Result<(), CommitError> {
+/// Builds the indexes of system tables that are not complete, before anybody is served; those of user tables can wait.
+pub(crate) fn build_system_indexes(shared: &Arc<Shared>) -> Result<(), CommitError> {
     let mut backfill = Backfill::default();
-    while backfill.step(shared)? {}
+    while next(&shared.state.lock().catalog).is_some_and(|(table, _)| table.name.is_system()) {
+        backfill.step(shared)?;
+    }
     Ok(())
+}
+
+/// The index to be worked on: first those that the engine itself cannot do without, last those that no push waits for.
+fn next(catalog: &Catalog) -> Option<(&Arc<TableMeta>, &Arc<IndexMeta>)> {
+    declared(catalog)
+        .filter(|(_, index)| {
+            index.state == IndexState::Backfilling && matches!(index.spec, IndexSpec::Database { .. })
+        })
+        .min_by_key(|(table, index)| (!table.name.is_system(), index.staged))
 }
 
 /// The builder's memory from one step to the next; how far each index is stands in the database.
@@ -36,13 +47,10 @@ pub(super) struct Backfill {
 }
 
 impl Backfill {
-    /// Adds some documents to the first index that is not complete, or completes it; `false` if there is none.
+    /// Adds some documents to an index that is not complete, or completes it; `false` if there is none.
     pub(super) fn step(&mut self, shared: &Arc<Shared>) -> Result<bool, CommitError> {
         let catalog = Arc::clone(&shared.state.lock().catalog);
-        let unfinished = declared(&catalog).find(|(_, index)| {
-            index.state == IndexState::Backfilling && matches!(index.spec, IndexSpec::Database { .. })
-        });
-        let Some((_, index)) = unfinished else { return Ok(false) };
+        let Some((_, index)) = next(&catalog) else { return Ok(false) };
         wait_until_stored(shared, self.committed)?;
         match self.full.take_if(|(full, _)| *full == index.id) {
             Some((_, last)) => complete(shared, index, last.as_deref())?,

@@ -10,7 +10,7 @@ use super::definition::SchemaDefinition;
 use super::parse::parse_stored;
 use super::row::{SchemaRow, SchemaState};
 use crate::catalog::{IndexSpec, IndexState};
-use crate::error::{DatabaseError, SystemError};
+use crate::error::{DatabaseError, DeveloperError, SystemError};
 use crate::namespace::Namespace;
 use crate::query::Query;
 use crate::transaction::{IndexProgress, Transaction};
@@ -144,6 +144,35 @@ pub fn activate(
                 format!("the schema {} is {} and cannot be activated", schema.id, schema.state.name());
             Err(SystemError::Defect(defect).into())
         }
+    }
+}
+
+/// Whether a table may be deleted for good: not while the schema in force defines it, or has ids of it.
+///
+/// # Errors
+/// `SchemaEnforcementError` when it may not, or a storage failure.
+pub fn check_droppable(
+    transaction: &mut Transaction,
+    namespace: Namespace,
+    table: &TableName,
+) -> Result<(), DatabaseError> {
+    let Some(active) = active(transaction, namespace)? else { return Ok(()) };
+    let schema = definition(&active)?;
+    let refused = |why: String| {
+        DeveloperError::new(
+            "SchemaEnforcementError",
+            format!("Failed to delete table \"{table}\" because {why}."),
+        )
+    };
+    if schema.tables.contains_key(table) {
+        return Err(refused("it is in the schema".to_owned()).into());
+    }
+    let mentions = |name: &TableName| {
+        schema.enforced(name).is_some_and(|documents| documents.validator().mentions_id_of(table))
+    };
+    match schema.tables.keys().find(|name| mentions(name)) {
+        None => Ok(()),
+        Some(name) => Err(refused(format!("table \"{name}\" has `v.id(\"{table}\")` in the schema")).into()),
     }
 }
 

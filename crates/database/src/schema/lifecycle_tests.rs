@@ -1,10 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use freshet_store::MemoryStore;
 use freshet_values::{IndexName, TableName, Value};
 use serde_json::json;
 
-use super::worker::check_pending;
+use super::worker;
 use super::*;
 use crate::{
     Clock, CommitError, Database, DatabaseError, DatabaseOptions, IndexState, Namespace, Randomness,
@@ -30,6 +31,10 @@ fn commit<T>(database: &Database, work: impl Fn(&mut Transaction) -> T) -> T {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+fn check_all(database: &Database) {
+    worker::check_pending(database, &AtomicBool::new(false)).unwrap();
 }
 
 fn users() -> TableName {
@@ -77,7 +82,7 @@ fn a_schema_that_all_documents_match_is_validated_and_activated() {
     insert(&database, r#"{"name":"a"}"#).unwrap();
     let id = submit_(&database, &schema("string", &[]));
     assert_eq!(state(&database, id), SchemaState::Pending);
-    check_pending(&database).unwrap();
+    check_all(&database);
     assert_eq!(state(&database, id), SchemaState::Validated);
     activate_(&database, id);
     assert_eq!(state(&database, id), SchemaState::Active);
@@ -99,7 +104,7 @@ fn an_existing_document_that_does_not_match_fails_the_schema() {
     }
     insert(&database, r#"{"name":5}"#).unwrap();
     let id = submit_(&database, &schema("string", &[]));
-    check_pending(&database).unwrap();
+    check_all(&database);
     let SchemaState::Failed { error, table_name } = state(&database, id) else { panic!() };
     assert_eq!(table_name.as_deref(), Some("users"));
     assert!(error.starts_with("Document with ID \""), "{error}");
@@ -118,7 +123,7 @@ fn an_existing_document_that_does_not_match_fails_the_schema() {
 fn a_write_that_does_not_match_fails_the_waiting_schema_and_succeeds() {
     let database = database();
     let id = submit_(&database, &schema("string", &[]));
-    check_pending(&database).unwrap();
+    check_all(&database);
     assert_eq!(state(&database, id), SchemaState::Validated);
     insert(&database, r#"{"name":5}"#).unwrap();
     let SchemaState::Failed { error, table_name } = state(&database, id) else { panic!() };
@@ -143,7 +148,7 @@ fn a_newer_schema_overwrites_one_that_waits_and_an_equal_one_is_taken_up() {
     assert_eq!(submit_(&database, &schema("string", &[])), first);
     let second = submit_(&database, &schema("number", &[]));
     assert_eq!(state(&database, first), SchemaState::Overwritten);
-    check_pending(&database).unwrap();
+    check_all(&database);
     activate_(&database, second);
     // The active one again: what waits is not wanted any more.
     let third = submit_(&database, &schema("string", &[]));
@@ -167,7 +172,7 @@ fn without_validation_nothing_is_checked() {
     let mut lax = schema("string", &[]);
     lax.schema_validation = false;
     let id = submit_(&database, &lax);
-    check_pending(&database).unwrap();
+    check_all(&database);
     activate_(&database, id);
     assert!(insert(&database, r#"{"name":6}"#).is_ok());
 }
@@ -201,7 +206,7 @@ fn push(database: &Database, schema: &SchemaDefinition) {
         prepare_indexes(transaction, ROOT, Some(schema)).unwrap();
         id
     });
-    check_pending(database).unwrap();
+    check_all(database);
     wait_for_indexes(database, schema);
     commit(database, |transaction| {
         switch_indexes(transaction, ROOT, Some(schema)).unwrap();
@@ -301,4 +306,39 @@ async fn the_worker_hears_of_new_schemas_by_itself() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
+}
+
+#[test]
+fn a_check_that_is_to_end_leaves_the_schema_pending() {
+    let database = database();
+    insert(&database, r#"{"name":"a"}"#).unwrap();
+    let id = submit_(&database, &schema("string", &[]));
+    assert!(worker::check_pending(&database, &AtomicBool::new(true)).unwrap().is_none());
+    assert_eq!(state(&database, id), SchemaState::Pending);
+}
+
+#[test]
+fn a_table_that_the_schema_defines_or_refers_to_may_not_be_dropped() {
+    let database = database();
+    let team = json!({"type": "array", "value": {"type": "id", "tableName": "teams"}});
+    let text = json!({"schemaValidation": true, "tables": [{"tableName": "users", "documentType": {"type": "object",
+        "value": {"teams": {"fieldType": team, "optional": true}}}}]});
+    let id = submit_(&database, &parse(&text.to_string()).unwrap());
+    let check = |table: &str| {
+        check_droppable(&mut database.begin().unwrap(), ROOT, &table.parse().unwrap())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(check("users"), Ok(()), "a schema that is not in force forbids nothing");
+    check_all(&database);
+    activate_(&database, id);
+    assert_eq!(
+        check("users"),
+        Err("Failed to delete table \"users\" because it is in the schema.".to_owned())
+    );
+    assert_eq!(
+        check("teams"),
+        Err("Failed to delete table \"teams\" because table \"users\" has `v.id(\"teams\")` in the schema."
+            .to_owned())
+    );
+    assert_eq!(check("others"), Ok(()));
 }

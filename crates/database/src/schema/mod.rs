@@ -24,8 +24,8 @@ pub use enforce::{PendingViolation, SchemaEnforcer, compile};
 pub use error::SchemaError;
 pub use index_diff::{IndexChange, IndexDiff};
 pub use lifecycle::{
-    SwitchError, activate, active, definition, get, in_progress, index_progress, prepare_indexes, submit,
-    switch_indexes,
+    SwitchError, activate, active, check_droppable, definition, get, in_progress, index_progress,
+    prepare_indexes, submit, switch_indexes,
 };
 pub use parse::{parse, parse_stored};
 pub use row::{SchemaRow, SchemaState};

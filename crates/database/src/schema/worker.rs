@@ -1,15 +1,17 @@
 //! Checking existing documents against a submitted schema, in the background and in small steps.
 //!
-//! Each step reads a few documents in a snapshot of its own, so that no snapshot is held for long. That is enough: from
-//! the commit of a pending schema on, every write is checked against it, so only the documents that were there before
-//! have to be looked at, each once, in the order of their ids.
+//! Each step reads a few documents, bounded in number and bytes, in a snapshot of its own, so that no snapshot is held for
+//! long. That is enough: from the commit of a pending schema on, every write is checked against it, so only the documents
+//! that were there before have to be looked at, each once, in the order of their ids. Nothing read here is a dependency:
+//! writers are never held up, and never make a step run again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use freshet_store::Order;
-use freshet_values::{DocumentId, TableName, Value};
+use freshet_values::{KeyInterval, TableName};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -19,13 +21,12 @@ use super::row::{SchemaRow, SchemaState};
 use crate::database::Database;
 use crate::error::{CommitError, DatabaseError};
 use crate::namespace::Namespace;
-use crate::query::{Operator, Query, QuerySource, RangeComparison, RangeExpression};
 use crate::transaction::Transaction;
 
-/// Documents of one step.
-const STEP_DOCUMENTS: u64 = 128;
+/// Most documents of one step; their bytes are bounded as well.
+const STEP_DOCUMENTS: usize = 256;
 /// Steps between two reports of progress.
-const STEPS_PER_REPORT: u64 = 32;
+const STEPS_PER_REPORT: u64 = 16;
 /// Pause after a failure of the database.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Runs of a small transaction before a conflict counts as a failure.
@@ -35,27 +36,33 @@ const ATTEMPTS_MAX: usize = 100;
 #[derive(Debug)]
 pub struct SchemaWorker {
     task: JoinHandle<()>,
+    /// Ends a check that is under way on a thread of its own, which aborting the task does not; it begins anew when the
+    /// database is opened again.
+    closing: Arc<AtomicBool>,
 }
 
 impl SchemaWorker {
     /// Starts the worker on the current tokio runtime.
     pub fn spawn(database: Database) -> Self {
-        Self { task: tokio::spawn(run(database)) }
+        let closing = Arc::new(AtomicBool::new(false));
+        Self { task: tokio::spawn(run(database, Arc::clone(&closing))), closing }
     }
 }
 
 impl Drop for SchemaWorker {
     fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.task.abort();
     }
 }
 
-async fn run(database: Database) {
+async fn run(database: Database, closing: Arc<AtomicBool>) {
     loop {
-        let working = database.clone();
-        let step = tokio::task::spawn_blocking(move || check_pending(&working)).await;
+        let (working, closing) = (database.clone(), Arc::clone(&closing));
+        let step = tokio::task::spawn_blocking(move || check_pending(&working, &closing)).await;
         match step {
-            Ok(Ok(idle)) => idle.wait(&database).await,
+            Ok(Ok(Some(idle))) => idle.wait(&database).await,
+            Ok(Ok(None)) => return,
             Ok(Err(error)) => {
                 tracing::error!(%error, "checking documents against a new schema failed; trying again");
                 tokio::time::sleep(FAILURE_PAUSE).await;
@@ -91,14 +98,15 @@ impl Idle {
     }
 }
 
-/// Checks every pending schema to its end.
-pub(super) fn check_pending(database: &Database) -> Result<Idle, CommitError> {
+/// Checks every pending schema to its end; `None` when `closing` was set before.
+pub(super) fn check_pending(database: &Database, closing: &AtomicBool) -> Result<Option<Idle>, CommitError> {
     let mut checker = SchemaChecker::default();
-    loop {
+    while !closing.load(Ordering::Relaxed) {
         if let Some(idle) = checker.advance(database)? {
-            return Ok(idle);
+            return Ok(Some(idle));
         }
     }
+    Ok(None)
 }
 
 /// Checks pending schemas step by step.
@@ -145,8 +153,8 @@ struct Validation {
     schema: SchemaDefinition,
     /// Tables that are left; the first one is under way.
     tables: VecDeque<TableName>,
-    /// The last document of that table that was checked.
-    after: Option<DocumentId>,
+    /// Keys of the documents of that table that are left.
+    rest: KeyInterval,
     steps: u64,
     checked: u64,
     total: u64,
@@ -181,7 +189,16 @@ impl Validation {
         let active = active.as_ref().map(definition).transpose()?;
         let tables = tables_to_walk(active.as_ref(), &schema);
         let total = tables.iter().map(|table| transaction.system(namespace).count_untracked(table)).sum();
-        Ok(Self { namespace, row, schema, tables: tables.into(), after: None, steps: 0, checked: 0, total })
+        Ok(Self {
+            namespace,
+            row,
+            schema,
+            tables: tables.into(),
+            rest: KeyInterval::all(),
+            steps: 0,
+            checked: 0,
+            total,
+        })
     }
 
     /// Checks a few documents. `false` when this schema needs no more work.
@@ -195,28 +212,37 @@ impl Validation {
             self.settle(database, &SchemaState::Validated)?;
             return Ok(false);
         };
-        let documents = transaction.system(self.namespace).collect(&self.query(&table))?;
-        for document in &documents {
-            let object = document.object().map_err(DatabaseError::from)?;
-            let names = transaction.catalog().names(self.namespace);
-            let checked = self.schema.enforced(&table).map(|validator| validator.check(object, &names));
-            if let Some(Err(error)) = checked {
-                let error = format!(
-                    "Document with ID \"{}\" in table \"{table}\" does not match the schema: {error}",
-                    document.id()
-                );
-                self.settle(database, &SchemaState::Failed { error, table_name: Some(table.to_string()) })?;
-                return Ok(false);
+        let catalog = transaction.catalog();
+        let found = catalog.table_by_name(self.namespace, &table).zip(self.schema.enforced(&table));
+        let rest = match found {
+            // Dropped meanwhile.
+            None => None,
+            Some((meta, validator)) => {
+                let by_id = catalog.index(meta.by_id).expect("every table has an index of ids");
+                let chunk = transaction
+                    .load(meta, by_id, &self.rest, Order::Asc, STEP_DOCUMENTS)
+                    .map_err(DatabaseError::from)?;
+                let names = catalog.names(self.namespace);
+                for (_, document) in &chunk.rows {
+                    let object = document.object().map_err(DatabaseError::from)?;
+                    if let Err(error) = validator.check(object, &names) {
+                        let error = format!(
+                            "Document with ID \"{}\" in table \"{table}\" does not match the schema: {error}",
+                            document.id()
+                        );
+                        let failed = SchemaState::Failed { error, table_name: Some(table.to_string()) };
+                        self.settle(database, &failed)?;
+                        return Ok(false);
+                    }
+                }
+                self.checked += chunk.rows.len() as u64;
+                chunk.rest
             }
+        };
+        if rest.is_none() {
+            self.tables.pop_front();
         }
-        self.checked += documents.len() as u64;
-        match documents.last() {
-            Some(last) if documents.len() as u64 == STEP_DOCUMENTS => self.after = Some(last.id()),
-            _ => {
-                self.tables.pop_front();
-                self.after = None;
-            }
-        }
+        self.rest = rest.unwrap_or_else(KeyInterval::all);
         self.steps += 1;
         if self.steps.is_multiple_of(STEPS_PER_REPORT) {
             let (namespace, id, checked, total) = (self.namespace, self.row.id, self.checked, self.total);
@@ -225,24 +251,6 @@ impl Validation {
             })?;
         }
         Ok(true)
-    }
-
-    /// The next documents in the order of their ids.
-    fn query(&self, table: &TableName) -> Query {
-        let range = self.after.map(|after| RangeExpression {
-            comparison: RangeComparison::Gt,
-            field: "_id".parse().expect("system fields are identifiers"),
-            value: Some(Value::String(after.to_string())),
-        });
-        Query {
-            source: QuerySource::IndexRange {
-                table: table.clone(),
-                index: "by_id".parse().expect("the name is an identifier"),
-                range: range.into_iter().collect(),
-                order: Order::Asc,
-            },
-            operators: vec![Operator::Limit(STEP_DOCUMENTS)],
-        }
     }
 
     /// Ends the check, unless somebody else ended it meanwhile.

@@ -122,6 +122,12 @@ fn the_number_of_tables_is_bounded() {
     assert!(
         message(transaction.user(Namespace::ROOT).insert("c", object([]))).starts_with("Too many tables")
     );
+    // A dropped table makes room, and gives its number back.
+    fixture.run(|transaction| assert!(transaction.drop_table(Namespace::ROOT, &name("a")).unwrap()));
+    fixture.insert("c", object([]));
+    let catalog = fixture.database.catalog();
+    let number = |table: &str| catalog.table_by_name(Namespace::ROOT, &name(table)).unwrap().number.0;
+    assert_eq!((catalog.user_tables(), number("c"), number("b")), (2, 10_001, 10_002));
 }
 
 #[test]

@@ -188,3 +188,118 @@ fn the_same_clock_and_randomness_give_the_same_run() {
     assert!(first.iter().any(|line| line == "woke 49"));
     assert_eq!(first, observe());
 }
+
+fn index_of(fixture: &Fixture, table: &str, index: &str) -> Arc<crate::IndexMeta> {
+    let catalog = fixture.database.catalog();
+    let table = catalog.table_by_name(Namespace::ROOT, &name(table)).unwrap();
+    Arc::clone(catalog.index_by_name(table.id, &index.parse().unwrap()).unwrap())
+}
+
+fn create_index(fixture: &Fixture, table: &str, staged: bool) {
+    let spec = IndexSpec::Database { fields: vec!["x".parse().unwrap()] };
+    fixture.run(|transaction| {
+        let index = "by_x".parse().unwrap();
+        transaction.create_index(Namespace::ROOT, &name(table), &index, spec, staged).unwrap()
+    });
+}
+
+#[test]
+fn opening_waits_for_the_indexes_of_system_tables_and_for_no_others() {
+    let fixture = stepped(DatabaseOptions::default());
+    for n in 0..10 {
+        fixture.insert("t", object([("x", num(f64::from(n)))]));
+    }
+    create_index(&fixture, "t", false);
+    // As if this release had an index more than the one before.
+    let by_hash = index_of(&fixture, "_modules", "by_hash").id;
+    fixture.run(|transaction| {
+        let fields = BTreeMap::from([("sha256".to_owned(), Value::from("abc"))]);
+        transaction.system(Namespace::ROOT).insert(&name("_modules"), fields).unwrap();
+        transaction.drop_index(by_hash).unwrap();
+    });
+    store_all(&fixture);
+    let Fixture { database, store, clock } = fixture;
+    drop(database);
+    let database = Database::open_stepped(
+        Arc::clone(&store) as Arc<dyn Store>,
+        DatabaseOptions::default(),
+        Arc::clone(&clock) as _,
+        Randomness::from_seed([2; 32]),
+    )
+    .unwrap();
+    let fixture = Fixture { database, store, clock };
+    assert_eq!(index_of(&fixture, "_modules", "by_hash").state, IndexState::Enabled);
+    let mut transaction = fixture.database.begin().unwrap();
+    let found = transaction.system(Namespace::ROOT).find(&name("_modules"), "by_hash", &[Value::from("abc")]);
+    assert_eq!(found.unwrap().len(), 1);
+    assert_eq!(index_of(&fixture, "t", "by_x").state, IndexState::Backfilling);
+    while fixture.database.step_maintenance().unwrap() {}
+    assert_eq!(index_of(&fixture, "t", "by_x").state, IndexState::Backfilled);
+}
+
+#[test]
+fn a_staged_index_is_built_after_those_that_a_push_waits_for() {
+    let fixture = stepped(DatabaseOptions { backfill_chunk: 2, ..DatabaseOptions::default() });
+    for table in ["staged", "wanted"] {
+        for n in 0..20 {
+            fixture.insert(table, object([("x", num(f64::from(n)))]));
+        }
+    }
+    store_all(&fixture);
+    create_index(&fixture, "staged", true);
+    for _ in 0..3 {
+        fixture.database.step_maintenance().unwrap();
+    }
+    create_index(&fixture, "wanted", false);
+    while index_of(&fixture, "wanted", "by_x").state == IndexState::Backfilling {
+        fixture.database.step_maintenance().unwrap();
+    }
+    assert_eq!(index_of(&fixture, "staged", "by_x").state, IndexState::Backfilling);
+    while fixture.database.step_maintenance().unwrap() {}
+    assert_eq!(index_of(&fixture, "staged", "by_x").state, IndexState::Backfilled);
+}
+
+#[test]
+fn a_check_of_documents_that_was_cut_short_begins_anew() {
+    let fixture = stepped(DatabaseOptions::default());
+    let ids: Vec<String> =
+        (0..1000).map(|n| fixture.insert("t", object([("x", num(f64::from(n)))]))).collect();
+    // Documents are checked in the order of their ids.
+    let last = ids.iter().max().unwrap();
+    fixture.run(|transaction| {
+        let fields = BTreeMap::from([("x".to_owned(), Some(Value::Null))]);
+        transaction.user(Namespace::ROOT).patch(last, None, fields).unwrap();
+    });
+    let text = r#"{"schemaValidation":true,"tables":[{"tableName":"t","documentType":{"type":"object","value":
+        {"x":{"fieldType":{"type":"number"},"optional":false}}}}]}"#;
+    let schema = crate::schema::parse(text).unwrap();
+    let id =
+        fixture.run(|transaction| crate::schema::submit(transaction, Namespace::ROOT, &schema).unwrap()).0;
+    // Long enough for a part of the table, not for all of it.
+    store_all(&fixture);
+    fixture.database.step_maintenance().unwrap();
+    assert_eq!(
+        crate::schema::get(&mut fixture.database.begin().unwrap(), Namespace::ROOT, id)
+            .unwrap()
+            .unwrap()
+            .state,
+        crate::schema::SchemaState::Pending
+    );
+    let Fixture { database, store, clock } = fixture;
+    drop(database);
+    let database = Database::open_stepped(
+        store,
+        DatabaseOptions::default(),
+        Arc::clone(&clock) as _,
+        Randomness::from_seed([2; 32]),
+    )
+    .unwrap();
+    while database.step_maintenance().unwrap() {}
+    let row = crate::schema::get(&mut database.begin().unwrap(), Namespace::ROOT, id).unwrap().unwrap();
+    let crate::schema::SchemaState::Failed { error, table_name } = row.state else { panic!("{row:?}") };
+    assert_eq!(table_name.as_deref(), Some("t"));
+    assert!(error.ends_with(
+        "\" in table \"t\" does not match the schema: Value does not match validator.\nPath: .x\nValue: null\nValidator: \
+         v.float64()"
+    ));
+}

@@ -134,6 +134,20 @@ impl Validator {
         Validator::Object(fields.into_iter().map(|(name, field)| (name.into(), field)).collect())
     }
 
+    /// Whether ids of `table` are accepted somewhere.
+    pub fn mentions_id_of(&self, table: &TableName) -> bool {
+        match self {
+            Validator::Id(mentioned) => mentioned == table,
+            Validator::Array(element) => element.mentions_id_of(table),
+            Validator::Record(record) => {
+                record.keys.mentions_id_of(table) || record.values.mentions_id_of(table)
+            }
+            Validator::Object(fields) => fields.values().any(|field| field.validator.mentions_id_of(table)),
+            Validator::Union(members) => members.iter().any(|member| member.mentions_id_of(table)),
+            _ => false,
+        }
+    }
+
     /// Whether checks need [`TableNames`](crate::validator::TableNames): an id occurs somewhere.
     pub fn mentions_ids(&self) -> bool {
         match self {
