@@ -16,15 +16,17 @@ export async function errorOf(call: Promise<unknown>): Promise<Error> {
     }
     throw error;
   }
-  throw new Error(`expected a failure, got ${String(JSON.stringify(value, (_, part: unknown) => (typeof part === "bigint" ? `${part}n` : part)))}`);
+  const text = JSON.stringify(value, (_, part: unknown) => (typeof part === "bigint" ? `${part}n` : part)) as string | undefined;
+  throw new Error(`expected a failure, got ${text ?? "undefined"}`);
 }
 
 /** The text of an error without request id and stack. */
 export function textOf(error: Error): string {
   return error.message
+    .replace(/^\[CONVEX [QMA]\([^)]*\)\] /, "")
     .replace(/^\[Request ID: [0-9a-f]+\] Server Error\n/, "")
     .replace(/^Uncaught (Error|ConvexError): /, "")
+    .replace(/\n+ {2}Called by client$/, "")
     .replace(/(\n {4}at .*)+\n*$/, "")
-    .replace(/\n+Called by client$/, "")
     .trimEnd();
 }
