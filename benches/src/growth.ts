@@ -23,7 +23,7 @@ const USAGE = `cargo xtask bench growth [options]
   --full               one size more: 5000000 documents, some minutes more
   --connections N      [8]
   --seconds N          to measure each figure [2]
-  --server-args "..."  more arguments for \`freshet serve\``;
+  --server-args="..."  more arguments for \`freshet serve\``;
 
 const options = new Options(USAGE, { sizes: "10000,100000,1000000", full: false, connections: "8", seconds: "2", "server-args": "" });
 const FULL = 5_000_000;

@@ -24,7 +24,7 @@ const USAGE = `cargo xtask bench reads [options]
   --connections LIST   [16]
   --seconds N          to measure each line [3]
   --warmup N           seconds of load before that [1]
-  --server-args "..."  more arguments for \`freshet serve\``;
+  --server-args="..."  more arguments for \`freshet serve\``;
 
 const options = new Options(USAGE, {
   only: "get,collect,range",

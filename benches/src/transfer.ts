@@ -26,7 +26,7 @@ const USAGE = `cargo xtask bench transfer [options]
   --accounts N         [100000]
   --seconds N          to measure each line [3]
   --warmup N           seconds of load before that [1]
-  --server-args "..."  more arguments for \`freshet serve\`
+  --server-args="..."  more arguments for \`freshet serve\`
   --serve              only start the server, push the app, make the accounts, and print the command for one configuration
 
 One configuration against a server that runs already, with the app of benches/apps/transfer pushed to it:
