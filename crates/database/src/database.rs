@@ -260,7 +260,8 @@ impl Database {
     pub fn subscribe(&self, read_set: Arc<ReadSet>, ts: Timestamp, waker: Waker) -> Subscription {
         // Held while registering, so that no commit falls between the look back and the watch.
         let state = self.shared.state.lock();
-        let invalid_since = if ts < state.window.floor() {
+        let invalid_since = if ts < state.window.floor() || ts > state.visible_ts {
+            // What changed since then is forgotten, or what was read was undone because it could not be stored.
             Some(ts.succ())
         } else {
             state.window.first_hit(&read_set, ts).map(|hit| hit.timestamp)
