@@ -1,0 +1,215 @@
+//! Runs the flow analysis over entry modules and turns what it finds into verdicts.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use oxc_allocator::Allocator;
+use rustc_hash::FxHashSet;
+
+use crate::frames::FuncCode;
+use crate::position::Positions;
+use crate::program::Modules;
+use crate::reasons::{Found, Verb};
+use crate::solver::{Solver, TooLarge, Use};
+use crate::value::{Args, At, Key, Kind, Phase};
+use crate::{Analysis, Module, Reason, Verdict};
+
+/// Source text of all modules together, in bytes.
+const SOURCE_BYTES_MAX: usize = 32 << 20;
+/// Constraint steps of one run over one set of entry modules.
+const RUN_STEPS_MAX: u64 = 30_000_000;
+/// Constraint steps of a whole analysis.
+const TOTAL_STEPS_MAX: u64 = 120_000_000;
+/// Reasons reported for one module.
+const REASONS_MAX: usize = 5;
+/// Runs needed until no new accessor turns up.
+const ROUNDS_MAX: usize = 6;
+/// Folder of the bundler's shared chunks, which nobody calls.
+const CHUNKS: &str = "_deps/";
+/// Methods that the runtime calls on exported objects, and how many strings it passes.
+const RUNTIME_CALLS: &[(&str, usize)] = &[
+    ("invokeQuery", 1),
+    ("invokeMutation", 1),
+    ("invokeAction", 2),
+    ("exportArgs", 0),
+    ("exportReturns", 0),
+    ("runRequest", 2),
+    ("getRoutes", 0),
+    ("lookup", 2),
+];
+
+/// Decides about all modules. Runs on a stack of its own, see [`crate::nesting`].
+pub(crate) fn analyze(modules: &[Module<'_>]) -> Analysis {
+    let bytes: usize = modules.iter().map(|module| module.source.len()).sum();
+    if bytes > SOURCE_BYTES_MAX {
+        return too_large(modules);
+    }
+    let allocator = Allocator::default();
+    let parsed = Modules::parse(modules, &allocator);
+    let mut budget = TOTAL_STEPS_MAX;
+
+    // All entries in one run first. It knows everything that a run over one entry would find and more, so an entry
+    // that reaches nothing it found is verified; only the others are looked at alone.
+    let entries: Vec<usize> = (0..modules.len()).filter(|&index| !modules[index].path.starts_with(CHUNKS)).collect();
+    let together = examine(&parsed, &entries, &mut budget);
+
+    let mut verdicts = HashMap::new();
+    for (index, module) in modules.iter().enumerate() {
+        let verdict = if parsed.list[index].asks_for_reuse {
+            Verdict::Reuse
+        } else {
+            decide(&parsed, index, together.as_deref(), &mut budget)
+        };
+        verdicts.insert(module.path.to_owned(), verdict);
+    }
+    Analysis::new(verdicts)
+}
+
+fn too_large(modules: &[Module<'_>]) -> Analysis {
+    Analysis::all_fresh(modules.iter().map(|module| module.path), "is too large to analyse")
+}
+
+fn decide(
+    parsed: &Modules<'_>,
+    entry: usize,
+    together: Result<&[Found], &TooLarge>,
+    budget: &mut u64,
+) -> Verdict {
+    let reached = parsed.closure(&[entry]);
+    let objections: Vec<Found> = reached
+        .iter()
+        .flat_map(|&module| {
+            parsed.list[module].objections.iter().map(move |(offset, message)| Found {
+                module,
+                offset: *offset,
+                message: message.clone(),
+            })
+        })
+        .collect();
+    if !objections.is_empty() {
+        return fresh(parsed, objections);
+    }
+    let concerned = |found: &Found| reached.contains(&found.module);
+    let is_chunk = parsed.list[entry].path.starts_with(CHUNKS);
+    match together {
+        Ok(found) if !found.iter().any(concerned) => return Verdict::Verified,
+        Ok(found) if is_chunk => {
+            return fresh(parsed, found.iter().filter(|found| concerned(found)).cloned().collect());
+        }
+        _ => {}
+    }
+    match examine(parsed, &[entry], budget) {
+        Ok(found) if found.is_empty() => Verdict::Verified,
+        Ok(found) => fresh(parsed, found),
+        Err(TooLarge) => fresh(
+            parsed,
+            vec![Found { module: entry, offset: 0, message: "is too large to analyse".to_owned() }],
+        ),
+    }
+}
+
+fn fresh(parsed: &Modules<'_>, mut found: Vec<Found>) -> Verdict {
+    found.sort();
+    found.dedup();
+    let mut reasons = Vec::new();
+    let mut messages = FxHashSet::default();
+    // The app's own modules come first: their authors can do something about them.
+    found.sort_by_key(|found| parsed.list[found.module].path.starts_with(CHUNKS));
+    for found in found {
+        if reasons.len() == REASONS_MAX {
+            break;
+        }
+        if !messages.insert((found.module, found.message.clone())) {
+            continue;
+        }
+        let module = &parsed.list[found.module];
+        let (line, column) = Positions::of(module.source, found.offset);
+        reasons.push(Reason { module: module.path.to_owned(), line, column, message: found.message });
+    }
+    Verdict::Fresh(reasons)
+}
+
+/// What is wrong with calling functions of these entry modules, as far as flow tells.
+fn examine(parsed: &Modules<'_>, entries: &[usize], budget: &mut u64) -> Result<Vec<Found>, TooLarge> {
+    let Some(&first) = entries.first() else { return Ok(Vec::new()) };
+    let mut accessors = parsed.accessors.clone();
+    if parsed.computed_accessor {
+        accessors.insert("*".to_owned());
+    }
+    let modules = parsed.closure(entries);
+    for _ in 0..ROUNDS_MAX {
+        let allowed = RUN_STEPS_MAX.min(*budget);
+        let mut solver = Solver::new(parsed, &accessors, allowed);
+        let outcome = run(&mut solver, first, &modules, entries);
+        *budget -= solver.steps().min(*budget);
+        outcome?;
+        if solver.accessors_missed.is_empty() {
+            return Ok(solver.found.into_iter().collect());
+        }
+        accessors.extend(solver.accessors_missed);
+    }
+    Err(TooLarge)
+}
+
+fn run(solver: &mut Solver<'_>, first: usize, modules: &[usize], entries: &[usize]) -> Result<(), TooLarge> {
+    let func = solver.func_of(first, FuncCode::Module);
+    solver.call_root = solver.new_frame(func, None, Phase::Call, (u32::MAX, u32::MAX));
+    solver.evaluate_modules(modules);
+    for &entry in entries {
+        solver.call_exports(entry);
+    }
+    solver.run()?;
+    solver.call_plain_functions();
+    solver.run()
+}
+
+impl Solver<'_> {
+    fn root_at(&mut self, module: usize) -> At {
+        let site = self.site(module, oxc_span::Span::new(0, 0), Verb::Plain);
+        At { site, frame: self.call_root }
+    }
+
+    /// What the runtime calls on the exports of an entry module.
+    fn call_exports(&mut self, entry: usize) {
+        let at = self.root_at(entry);
+        let request = self.host_object(at, 800);
+        let request = self.single(request);
+        for key in self.export_names.get(&entry).cloned().unwrap_or_default() {
+            let export = self.export(entry, key);
+            let ret = self.empty;
+            for &(name, strings) in RUNTIME_CALLS {
+                let name = self.name(name);
+                let args = Rc::new(Args { fixed: vec![self.primitive; strings], rest: None });
+                self.attach(export, Use::Method { name, args, ret, at });
+            }
+            let name = self.name("invokeHttpAction");
+            let args = Rc::new(Args { fixed: vec![request], rest: None });
+            self.attach(export, Use::Method { name, args, ret, at });
+            self.react(export, move |solver, value| {
+                if matches!(solver.kind(value), Kind::Function { .. }) {
+                    solver.exported_functions.push(value);
+                }
+            });
+        }
+    }
+
+    /// Exported functions that are not registered with the runtime are checked as if anybody called them.
+    fn call_plain_functions(&mut self) {
+        let at = self.root_at(0);
+        let given = self.make(at, 801, Kind::Opaque { lenient: true });
+        let given = self.single(given);
+        let given = self.join(&[given, self.primitive]);
+        for function in std::mem::take(&mut self.exported_functions) {
+            let registered = ["invokeQuery", "invokeMutation", "invokeAction", "invokeHttpAction"].iter().any(|name| {
+                let name = self.name(name);
+                self.has_field(function, name).is_some_and(|node| !self.values_of(node).is_empty())
+                    || self.has_field(function, Key::ANY).is_some_and(|node| !self.values_of(node).is_empty())
+            });
+            if !registered {
+                let args = Rc::new(Args { fixed: Vec::new(), rest: Some(given) });
+                let (this, ret) = (self.empty, self.empty);
+                self.call(function, this, None, &args, ret, at);
+            }
+        }
+    }
+}
