@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use freshet_database::ManualClock;
+use freshet_simulation::clock::SimulatedClock;
 use freshet_simulation::disk::{Disk, Faults};
 use freshet_store::{
     Batch, CommitRecord, DocumentWrite, SqliteOptions, SqliteStore, Store, StoreError, StoredDocument,
@@ -12,7 +12,7 @@ use freshet_store::{
 use freshet_values::{InternalId, Timestamp};
 
 fn disk(seed: u64) -> Disk {
-    Disk::new(seed, ManualClock::new(Timestamp(1_700_000_000_000_000_000)), None)
+    Disk::new(seed, SimulatedClock::new(), None)
 }
 
 fn open(disk: &Disk) -> Result<SqliteStore, StoreError> {

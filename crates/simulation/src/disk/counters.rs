@@ -18,3 +18,15 @@ pub struct Counters {
     /// Losses of power.
     pub power_cuts: u64,
 }
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Counters) {
+        self.operations += other.operations;
+        self.write_errors += other.write_errors;
+        self.sync_errors += other.sync_errors;
+        self.lies += other.lies;
+        self.slow_syncs += other.slow_syncs;
+        self.full += other.full;
+        self.power_cuts += other.power_cuts;
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use freshet_database::ManualClock;
+use crate::clock::SimulatedClock;
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rusqlite::ffi;
@@ -57,7 +57,7 @@ pub(super) struct Machine {
     rng: ChaCha8Rng,
     /// Of its own, so that SQLite's use of randomness changes nothing else.
     randomness: ChaCha8Rng,
-    clock: Arc<ManualClock>,
+    clock: Arc<SimulatedClock>,
     pub(super) faults: Faults,
     directory: Directory,
     nodes: BTreeMap<FileId, Node>,
@@ -88,7 +88,7 @@ pub(super) enum Sync {
 }
 
 impl Machine {
-    pub(super) fn new(seed: u64, clock: Arc<ManualClock>, image: Option<Image>) -> Machine {
+    pub(super) fn new(seed: u64, clock: Arc<SimulatedClock>, image: Option<Image>) -> Machine {
         let mut machine = Machine {
             rng: ChaCha8Rng::seed_from_u64(seed),
             randomness: ChaCha8Rng::seed_from_u64(!seed),
@@ -443,7 +443,7 @@ impl Machine {
         self.clock.advance(micros * 1000);
     }
 
-    pub(super) fn clock(&self) -> &Arc<ManualClock> {
+    pub(super) fn clock(&self) -> &Arc<SimulatedClock> {
         &self.clock
     }
 

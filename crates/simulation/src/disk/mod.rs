@@ -21,7 +21,7 @@ mod vfs;
 use std::path::Path;
 use std::sync::Arc;
 
-use freshet_database::ManualClock;
+use crate::clock::SimulatedClock;
 use parking_lot::Mutex;
 
 pub use counters::Counters;
@@ -47,7 +47,7 @@ pub struct Disk {
 impl Disk {
     /// An empty disk, or one with the contents of another. The clock advances when SQLite sleeps and when a sync is slow.
     #[must_use]
-    pub fn new(seed: u64, clock: Arc<ManualClock>, image: Option<Image>) -> Disk {
+    pub fn new(seed: u64, clock: Arc<SimulatedClock>, image: Option<Image>) -> Disk {
         let machine = Mutex::new(Machine::new(seed, clock, image));
         let shared = Arc::new(Shared { machine, meanwhile: Mutex::new(None) });
         Disk { vfs: vfs::Registration::new(&shared), shared }

@@ -1,0 +1,21 @@
+//! A broken promise.
+
+use std::fmt;
+
+/// What is wrong, in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What checks return.
+pub(crate) type Checked<T = ()> = Result<T, Violation>;
+
+/// An error unless the condition holds.
+pub(crate) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(Violation(otherwise())) }
+}
