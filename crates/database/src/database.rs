@@ -1,18 +1,20 @@
 //! The handle of an open database.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
 
 use freshet_store::{Batch, Order, Store};
 use freshet_values::{KeyInterval, Timestamp};
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::watch;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::catalog::system_tables::{FIRST_FREE_INTERNAL, INDEX, SYSTEM_TABLES, TABLES};
 use crate::catalog::{Catalog, IndexState};
 use crate::clock::{Clock, Randomness};
+use crate::commit::changes::KeyChange;
 use crate::commit::committer::{self, Committer};
+use crate::commit::durability::Durability;
 use crate::commit::exclusive::{ExclusiveGuard, ExclusiveToken};
 use crate::commit::overlay::Overlay;
 use crate::commit::state::State;
@@ -23,7 +25,7 @@ use crate::namespace::Namespace;
 use crate::options::DatabaseOptions;
 use crate::query::cursor::CursorKey;
 use crate::read_set::ReadSet;
-use crate::shared::{Durability, META_NEXT_INTERNAL, Shared};
+use crate::shared::{META_NEXT_INTERNAL, Shared};
 use crate::stepped::Stepped;
 use crate::subscription::{Subscription, Subscriptions, Waker};
 use crate::transaction::Transaction;
@@ -150,15 +152,7 @@ impl Database {
     /// # Errors
     /// The store failed before.
     pub async fn wait_durable(&self, ts: Timestamp) -> Result<(), DurabilityError> {
-        let mut changes = self.shared.durability.subscribe();
-        let reached = changes
-            .wait_for(|durability| durability.timestamp >= ts || durability.failed.is_some())
-            .await
-            .map_err(|_| DurabilityError("the database was closed".to_owned()))?;
-        match &reached.failed {
-            Some(cause) if reached.timestamp < ts => Err(DurabilityError(cause.to_string())),
-            _ => Ok(()),
-        }
+        self.shared.durability.wait(ts).await
     }
 
     /// Like [`Database::wait_durable`], for threads without a runtime.
@@ -258,13 +252,16 @@ impl Database {
     /// woken. Otherwise `waker` is called when it becomes invalid.
     #[must_use]
     pub fn subscribe(&self, read_set: Arc<ReadSet>, ts: Timestamp, waker: Waker) -> Subscription {
+        let was_read = |change: &KeyChange| read_set.contains(change.index, &change.key);
         // Held while registering, so that no commit falls between the look back and the watch.
-        let state = self.shared.state.lock();
+        let mut state = self.shared.state.lock();
+        let ready = |_: &mut MutexGuard<'_, State>| Ok::<(), Infallible>(());
+        let Ok(hit) = self.shared.look_back(&mut state, ts, was_read, ready);
         let invalid_since = if ts < state.window.floor() || ts > state.visible_ts {
             // What changed since then is forgotten, or what was read was undone because it could not be stored.
             Some(ts.succ())
         } else {
-            state.window.first_hit(&read_set, ts).map(|hit| hit.timestamp)
+            hit.map(|hit| hit.timestamp)
         };
         self.shared.subscriptions.add(read_set, waker, invalid_since)
     }
@@ -310,12 +307,6 @@ impl Database {
         Ok(())
     }
 
-    /// Lets conflicting transactions commit, for tests that must notice.
-    #[cfg(test)]
-    pub(crate) fn disable_conflict_check(&self) {
-        self.shared.conflict_check_off.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -357,7 +348,7 @@ fn share(
 ) -> Result<Arc<Shared>, CommitError> {
     let cursor_key = CursorKey::new(&cursor_secret(&*store, &randomness)?);
     let (state, next_internal) = load(&*store, &options).map_err(DatabaseError::from)?;
-    let durable = Durability { timestamp: state.durable_ts, failed: None };
+    let durable = state.durable_ts;
     Ok(Arc::new(Shared {
         store,
         clock,
@@ -373,12 +364,13 @@ fn share(
         state: Mutex::new(state),
         queue_filled: Condvar::new(),
         queue_drained: Condvar::new(),
-        durability: watch::channel(durable).0,
+        durability: Durability::new(durable),
         subscriptions: Arc::new(Subscriptions::default()),
         exclusive: Arc::new(ExclusiveToken::default()),
         next_internal: AtomicU32::new(next_internal),
         maintenance: Maintenance::default(),
-        conflict_check_off: AtomicBool::new(false),
+        #[cfg(test)]
+        weakness: crate::commit::weakness::Switch::default(),
     }))
 }
 

@@ -1,20 +1,20 @@
 //! What the handles, the transactions and the threads of one database have in common.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use freshet_store::{IndexId, Store, TableId};
 use freshet_values::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use tokio::sync::watch;
 
 use crate::clock::{Clock, Randomness};
-use crate::commit::changes::Committed;
+use crate::commit::changes::{Committed, KeyChange};
+use crate::commit::durability::Durability;
 use crate::commit::exclusive::ExclusiveToken;
 use crate::commit::prepare::Prepared;
 use crate::commit::state::State;
-use crate::commit::window::Window;
+use crate::commit::window::{self, Hit, Window};
 use crate::document_cache::DocumentCache;
 use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
 use crate::maintenance::Maintenance;
@@ -24,13 +24,6 @@ use crate::read_set::ReadSet;
 use crate::stepped::Stepped;
 use crate::subscription::Subscriptions;
 use crate::transaction::view::{Lost, View};
-
-/// How far commits are durable.
-#[derive(Clone, Debug)]
-pub(crate) struct Durability {
-    pub(crate) timestamp: Timestamp,
-    pub(crate) failed: Option<Arc<str>>,
-}
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
@@ -44,7 +37,8 @@ pub(crate) struct Shared {
     pub(crate) queue_filled: Condvar,
     /// There is room in the queue.
     pub(crate) queue_drained: Condvar,
-    pub(crate) durability: watch::Sender<Durability>,
+    /// Who waits for commits to be stored.
+    pub(crate) durability: Durability,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) exclusive: Arc<ExclusiveToken>,
     /// The next internal number of a table or an index.
@@ -52,8 +46,9 @@ pub(crate) struct Shared {
     pub(crate) maintenance: Maintenance,
     /// What the threads would do, in a database that is driven step by step and has none.
     pub(crate) stepped: Option<Stepped>,
-    /// Tests switch the conflict check off to see that they would notice.
-    pub(crate) conflict_check_off: AtomicBool,
+    /// Tests spoil the conflict check to see that they would notice.
+    #[cfg(test)]
+    pub(crate) weakness: crate::commit::weakness::Switch,
 }
 
 /// Name of the stored text that keeps internal numbers from being used twice.
@@ -137,17 +132,29 @@ impl Shared {
             None => Some(self.exclusive.shared(self.options.exclusive_wait_max)),
             Some(_) => Some(self.exclusive.try_shared().ok_or(CommitError::Overloaded)?),
         };
+        #[cfg(test)]
+        let weakness = self.weakness.get();
+        #[cfg(test)]
+        let reads = &weakness.weaken(reads);
+        let was_read = |change: &KeyChange| {
+            #[cfg(test)]
+            if !weakness.notices(change) {
+                return false;
+            }
+            reads.contains(change.index, &change.key)
+        };
+        let after = snapshot_ts;
+        #[cfg(test)]
+        let after = weakness.after(after);
         let mut state = self.state.lock();
-        self.wait_for_room(&mut state)?;
+        let hit = self.look_back(&mut state, after, was_read, |state| self.wait_for_room(state))?;
         if let Some(cause) = &state.failed {
             return Err(CommitError::ReadOnly(cause.to_string()));
         }
         if snapshot_ts < state.window.floor() {
             return Err(CommitError::Conflict { table: None, conflicting_ts: None });
         }
-        if !self.conflict_check_off.load(Ordering::Relaxed)
-            && let Some(hit) = state.window.first_hit(reads, snapshot_ts)
-        {
+        if let Some(hit) = hit {
             let table = state.catalog.table_of_index(hit.index).map(|table| table.name.clone());
             return Err(CommitError::Conflict { table, conflicting_ts: Some(hit.timestamp) });
         }
@@ -186,6 +193,30 @@ impl Shared {
         Ok(timestamp)
     }
 
+    /// The first change to something that was read, by a commit later than `after`.
+    ///
+    /// A transaction that took long looks through many commits, and others must not wait for that: the lock is let go
+    /// until few are left. `ready` is called with the lock before every look; it may let go of the lock as well.
+    pub(crate) fn look_back<E>(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        mut after: Timestamp,
+        was_read: impl Fn(&KeyChange) -> bool,
+        ready: impl Fn(&mut MutexGuard<'_, State>) -> Result<(), E>,
+    ) -> Result<Option<Hit>, E> {
+        loop {
+            ready(state)?;
+            let Some(commits) = state.window.backlog(after) else {
+                return Ok(window::first_hit(state.window.after(after), was_read));
+            };
+            after = commits.last().map_or(after, |last| last.timestamp);
+            let hit = MutexGuard::unlocked(state, || window::first_hit(&commits, &was_read));
+            if hit.is_some() {
+                return Ok(hit);
+            }
+        }
+    }
+
     fn wait_for_room(&self, state: &mut MutexGuard<'_, State>) -> Result<(), CommitError> {
         let is_full = |state: &State| {
             state.failed.is_none()
@@ -207,15 +238,12 @@ impl Shared {
 
     /// Blocks until a commit is durable.
     pub(crate) fn wait_durable_blocking(&self, timestamp: Timestamp) -> Result<(), DurabilityError> {
+        let Some(stepped) = &self.stepped else { return self.durability.wait(timestamp).block() };
         let mut state = self.state.lock();
         while state.durable_ts < timestamp {
             if let Some(cause) = &state.failed {
                 return Err(DurabilityError(cause.to_string()));
             }
-            let Some(stepped) = &self.stepped else {
-                self.queue_drained.wait(&mut state);
-                continue;
-            };
             let had_work = MutexGuard::unlocked(&mut state, || stepped.committer.lock().step(self));
             if !had_work && state.durable_ts < timestamp {
                 return Err(DurabilityError("no commit with this timestamp waits to be stored".to_owned()));

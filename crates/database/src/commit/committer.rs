@@ -8,7 +8,7 @@ use freshet_store::{Batch, TableId};
 
 use super::changes::Committed;
 use super::state::State;
-use crate::shared::{Durability, Shared};
+use crate::shared::Shared;
 
 /// Most commits of one group.
 const GROUP_COMMITS_MAX: usize = 4096;
@@ -123,7 +123,7 @@ fn finish(shared: &Shared, group: &[Arc<Committed>]) {
         state.window.trim(now, last);
     }
     shared.queue_drained.notify_all();
-    shared.durability.send_replace(Durability { timestamp: last, failed: None });
+    shared.durability.reach(last);
     for commit in group {
         shared.documents.stored(commit);
     }
@@ -142,16 +142,15 @@ fn finish(shared: &Shared, group: &[Arc<Committed>]) {
 fn fail(shared: &Shared, cause: &str) {
     tracing::error!(cause, "storing a commit failed; the database accepts no more writes until a restart");
     let mut wakers = Vec::new();
-    let durable = {
+    {
         let mut state = shared.state.lock();
         // Whoever read one of these read something that is not there any more.
         for commit in state.fail(cause) {
             wakers.extend(shared.subscriptions.invalidate(&commit.keys, commit.timestamp));
         }
-        state.durable_ts
-    };
+    }
     shared.queue_drained.notify_all();
-    shared.durability.send_replace(Durability { timestamp: durable, failed: Some(Arc::from(cause)) });
+    shared.durability.fail(cause);
     for waker in wakers {
         waker();
     }

@@ -6,8 +6,12 @@
 
 pub(crate) mod changes;
 pub(crate) mod committer;
+pub(crate) mod durability;
 pub(crate) mod exclusive;
+pub(crate) mod keys;
 pub(crate) mod overlay;
 pub(crate) mod prepare;
 pub(crate) mod state;
+#[cfg(test)]
+pub(crate) mod weakness;
 pub(crate) mod window;

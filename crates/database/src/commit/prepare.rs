@@ -7,10 +7,12 @@ use freshet_store::{CommitRecord, DocumentWrite, IndexWrite, TableId, TableView}
 use freshet_values::{Timestamp, Value};
 
 use super::changes::{Committed, DocumentChange, KeyChange};
-use crate::catalog::{Catalog, IndexMeta, IndexState, TableState, by_id_key};
+use super::keys::Keys;
+use crate::catalog::{Catalog, IndexState, TableState};
 use crate::document::Document;
 use crate::error::SystemError;
 use crate::schema::SchemaEnforcer;
+use crate::transaction::pending::Pending;
 
 /// All that a commit needs except its timestamp and its surroundings.
 pub(crate) struct Prepared {
@@ -30,15 +32,13 @@ pub(crate) struct Prepared {
     /// What the store gets for these documents.
     document_writes: Vec<DocumentWrite>,
     index_writes: Vec<IndexWrite>,
-    unresolved: Vec<usize>,
+    /// Places of documents that hold placeholders, with the keys of their old versions.
+    unresolved: Vec<(usize, Keys)>,
 }
 
 impl Prepared {
     /// Does everything that needs no lock.
-    pub(crate) fn new(
-        documents: Vec<DocumentChange>,
-        catalog: Arc<Catalog>,
-    ) -> Result<Prepared, SystemError> {
+    pub(crate) fn new(pending: &Pending, catalog: Arc<Catalog>) -> Result<Prepared, SystemError> {
         let mut prepared = Prepared {
             documents: Vec::new(),
             catalog,
@@ -49,11 +49,13 @@ impl Prepared {
             numbered: false,
             counts: BTreeMap::new(),
             keys: Vec::new(),
-            document_writes: Vec::with_capacity(documents.len()),
+            document_writes: Vec::new(),
             index_writes: Vec::new(),
             unresolved: Vec::new(),
         };
-        for (position, change) in documents.iter().enumerate() {
+        for (table, internal, pending) in pending.changes() {
+            let change =
+                DocumentChange { table, internal, old: pending.old.clone(), new: pending.new.clone() };
             let delta = i64::from(change.new.is_some()) - i64::from(change.old.is_some());
             if delta != 0 {
                 *prepared.counts.entry(change.table).or_default() += delta;
@@ -63,25 +65,26 @@ impl Prepared {
                 None => false,
             };
             if unresolved {
-                prepared.unresolved.push(position);
+                prepared.unresolved.push((prepared.documents.len(), pending.old_keys.clone()));
             } else {
-                prepared.add(change)?;
+                prepared.add(&change, &pending.old_keys, &pending.new_keys)?;
             }
+            prepared.documents.push(change);
         }
-        prepared.documents = documents;
         Ok(prepared)
     }
 
     /// The commit at a timestamp. Called under the lock, so whatever can be done before is done before.
     pub(crate) fn commit_at(mut self, timestamp: Timestamp) -> Result<Committed, SystemError> {
-        for position in std::mem::take(&mut self.unresolved) {
+        for (position, old_keys) in std::mem::take(&mut self.unresolved) {
             let mut change = self.documents[position].clone();
             let pending = change.new.as_ref().expect("only new versions hold placeholders");
             let mut object = Value::Object(pending.object()?.clone());
             object.resolve_commit_ts(timestamp);
             let Value::Object(object) = object else { unreachable!("made as an object above") };
             change.new = Some(Arc::new(Document::new(pending.id(), object)));
-            self.add(&change)?;
+            // Its keys may hold the timestamp too.
+            self.add(&change, &old_keys, &Keys::default())?;
             self.documents[position] = change;
         }
         self.index_writes.extend(self.backfill);
@@ -104,19 +107,17 @@ impl Prepared {
     }
 
     /// Adds the keys of a change, and what the store gets for it.
-    fn add(&mut self, change: &DocumentChange) -> Result<(), SystemError> {
+    fn add(&mut self, change: &DocumentChange, old_keys: &Keys, new_keys: &Keys) -> Result<(), SystemError> {
         self.document_writes.push(DocumentWrite {
             table: change.table,
             internal: change.internal,
             new: change.new.as_ref().map(|new| new.stored().clone()),
         });
-        let old = change.old.as_ref().map(|document| document.object()).transpose()?;
-        let new = change.new.as_ref().map(|document| document.object()).transpose()?;
         let catalog = Arc::clone(&self.catalog);
-        for index in catalog.indexes(change.table).iter().filter(|index| index.is_maintained()) {
-            let key = |document: &Document, object| Arc::<[u8]>::from(key_of(index, document, object));
-            let old_key = change.old.as_deref().zip(old).map(|(document, object)| key(document, object));
-            let new_key = change.new.as_deref().zip(new).map(|(document, object)| key(document, object));
+        let indexes = catalog.indexes(change.table).iter().filter(|index| index.is_maintained());
+        for (at, index) in indexes.enumerate() {
+            let old_key = change.old.as_deref().map(|old| old_keys.key(at, index, old)).transpose()?;
+            let new_key = change.new.as_deref().map(|new| new_keys.key(at, index, new)).transpose()?;
             let stays = old_key == new_key;
             // The store's entry leads to a document, not to a version. While an index is being built, the entry may not be there.
             let is_stored = !index.is_by_id() && (!stays || index.state == IndexState::Backfilling);
@@ -151,9 +152,4 @@ pub(crate) fn view(table: &crate::catalog::TableMeta, present: bool) -> TableVie
         namespace => format!("component {namespace}/{}", table.name),
     };
     TableView { table: table.id, name, present: present && table.state == TableState::Active }
-}
-
-/// The key of a document in an index.
-pub(crate) fn key_of(index: &IndexMeta, document: &Document, object: &freshet_values::Object) -> Vec<u8> {
-    if index.is_by_id() { by_id_key(document.id()) } else { index.key(object) }
 }

@@ -6,8 +6,12 @@ use std::sync::Arc;
 use freshet_store::{IndexId, TableId};
 use freshet_values::{InternalId, Timestamp};
 
-use super::changes::Committed;
-use crate::read_set::ReadSet;
+use super::changes::{Committed, KeyChange};
+
+/// Commits and keys that may be looked at while everybody waits: some ten microseconds.
+const LOOKS_UNDER_LOCK_MAX: usize = 512;
+/// Commits that are taken out of the lock at once.
+const BACKLOG_COMMITS: usize = 4096;
 
 /// Every commit after `floor`, oldest first.
 pub(crate) struct Window {
@@ -58,12 +62,14 @@ impl Window {
         self.commits.range(first..)
     }
 
-    /// The first change to something in the read set by a commit later than `after`.
-    pub(crate) fn first_hit(&self, reads: &ReadSet, after: Timestamp) -> Option<Hit> {
-        self.after(after).find_map(|commit| {
-            let change = commit.keys.iter().find(|change| reads.contains(change.index, &change.key))?;
-            Some(Hit { index: change.index, timestamp: commit.timestamp })
-        })
+    /// The next commits later than `after`, if it takes long to look through all of them.
+    pub(crate) fn backlog(&self, after: Timestamp) -> Option<Vec<Arc<Committed>>> {
+        let mut work = 0;
+        let is_long = self.after(after).rev().any(|commit| {
+            work += 1 + commit.keys.len();
+            work > LOOKS_UNDER_LOCK_MAX
+        });
+        is_long.then(|| self.after(after).take(BACKLOG_COMMITS).cloned().collect())
     }
 
     /// Documents of a table that commits later than `after` wrote.
@@ -84,4 +90,15 @@ impl Window {
         }
         taken
     }
+}
+
+/// The first change to something that was read.
+pub(crate) fn first_hit<'a>(
+    commits: impl IntoIterator<Item = &'a Arc<Committed>>,
+    was_read: impl Fn(&KeyChange) -> bool,
+) -> Option<Hit> {
+    commits.into_iter().find_map(|commit| {
+        let change = commit.keys.iter().find(|change| was_read(change))?;
+        Some(Hit { index: change.index, timestamp: commit.timestamp })
+    })
 }

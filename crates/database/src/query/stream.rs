@@ -103,7 +103,7 @@ impl Stream {
         };
         let Some((key, row)) = self.peek(transaction)? else {
             self.done = true;
-            self.record(transaction, &source.interval)?;
+            self.record(transaction, &source.interval, None)?;
             return Ok(Step::End);
         };
         if self.loaded.front().is_some_and(|(loaded, _)| *loaded == key) {
@@ -113,7 +113,7 @@ impl Stream {
         if self.counted {
             transaction.charge_row(&row);
         }
-        self.record(transaction, &passed)?;
+        self.record(transaction, &passed, Some(&key))?;
         let shown = match source.shown_as {
             None => Arc::clone(&row),
             Some(table) => transaction.show(table, source.table.namespace, &row)?,
@@ -177,8 +177,16 @@ impl Stream {
         }
     }
 
-    fn record(&self, transaction: &mut Transaction, interval: &KeyInterval) -> Result<(), DatabaseError> {
+    /// Notes that an interval was passed, with the row at its end.
+    fn record(
+        &self,
+        transaction: &mut Transaction,
+        interval: &KeyInterval,
+        _row: Option<&[u8]>,
+    ) -> Result<(), DatabaseError> {
         let Some(source) = &self.source else { return Ok(()) };
+        #[cfg(test)]
+        let interval = &transaction.shared.weakness.get().scanned(interval, _row);
         transaction.record_scan(source.index.id, interval, self.counted)
     }
 

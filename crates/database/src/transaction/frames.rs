@@ -23,6 +23,8 @@ pub(super) struct Frame {
     bytes_written: u64,
     streams: BTreeMap<StreamId, Box<Stream>>,
     next_stream: u32,
+    #[cfg(test)]
+    read_set: crate::read_set::ReadSet,
 }
 
 impl Frame {
@@ -67,6 +69,10 @@ impl Transaction {
         self.pending = frame.pending;
         self.catalog = frame.catalog;
         self.views = frame.views;
+        #[cfg(test)]
+        if self.shared.weakness.get() == crate::commit::weakness::Weakness::UndoneReads {
+            self.read_set = frame.read_set;
+        }
         Ok(())
     }
 
@@ -92,6 +98,8 @@ impl Transaction {
             bytes_written: self.usage.bytes_written,
             streams: std::mem::take(&mut self.streams),
             next_stream: std::mem::take(&mut self.next_stream),
+            #[cfg(test)]
+            read_set: self.read_set.clone(),
         });
     }
 

@@ -184,12 +184,12 @@ impl Transaction {
             let defect = "a transaction was committed inside a sub-transaction".to_owned();
             return Err(CommitError::Database(SystemError::Defect(defect).into()));
         }
-        let changes = self.pending.changes();
-        if changes.is_empty() && self.backfill.is_empty() {
+        if !self.has_writes() {
             return Ok(self.snapshot_ts());
         }
         let enforcer = self.recompile_schemas()?;
-        let mut prepared = Prepared::new(changes, Arc::clone(&self.catalog)).map_err(DatabaseError::from)?;
+        let mut prepared =
+            Prepared::new(&self.pending, Arc::clone(&self.catalog)).map_err(DatabaseError::from)?;
         prepared.backfill = std::mem::take(&mut self.backfill);
         prepared.enforcer = enforcer;
         prepared.views = std::mem::take(&mut self.views);

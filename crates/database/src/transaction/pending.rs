@@ -7,16 +7,24 @@ use freshet_store::{IndexId, TableId};
 use freshet_values::{InternalId, KeyInterval};
 use imbl::{HashMap, OrdMap};
 
-use crate::commit::changes::DocumentChange;
+use crate::commit::keys::{Key, Keys};
 use crate::document::Document;
 
 /// A version of a document or the target of an index entry; `None` is absence.
 type Version = Option<Arc<Document>>;
 
+/// A document in the snapshot and now, with its keys.
+#[derive(Clone)]
+pub(crate) struct PendingChange {
+    pub(crate) old: Version,
+    pub(crate) new: Version,
+    pub(crate) old_keys: Keys,
+    pub(crate) new_keys: Keys,
+}
+
 #[derive(Clone, Default)]
 pub(crate) struct Pending {
-    /// Versions in the snapshot and now.
-    documents: OrdMap<(TableId, InternalId), (Version, Version)>,
+    documents: OrdMap<(TableId, InternalId), PendingChange>,
     /// Index entries now; no document means that the snapshot's entry is gone.
     entries: HashMap<IndexId, OrdMap<Arc<[u8]>, Version>>,
     counts: HashMap<TableId, i64>,
@@ -24,31 +32,33 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn get(&self, table: TableId, internal: InternalId) -> Option<&Option<Arc<Document>>> {
-        self.documents.get(&(table, internal)).map(|(_, now)| now)
+        self.documents.get(&(table, internal)).map(|change| &change.new)
     }
 
-    /// Sets a document; `before` is what a read saw.
-    pub(crate) fn put(
-        &mut self,
-        table: TableId,
-        internal: InternalId,
-        before: Option<Arc<Document>>,
-        now: Option<Arc<Document>>,
-    ) {
-        let delta = i64::from(now.is_some()) - i64::from(before.is_some());
+    /// The keys of a document that was written before.
+    pub(crate) fn keys(&self, table: TableId, internal: InternalId) -> Option<&Keys> {
+        self.documents.get(&(table, internal)).map(|change| &change.new_keys)
+    }
+
+    /// Sets a document; the old version is what a read saw.
+    pub(crate) fn put(&mut self, table: TableId, internal: InternalId, change: PendingChange) {
+        let delta = i64::from(change.new.is_some()) - i64::from(change.old.is_some());
         if delta != 0 {
             *self.counts.entry(table).or_insert(0) += delta;
         }
         match self.documents.get_mut(&(table, internal)) {
-            Some(versions) => versions.1 = now,
+            Some(earlier) => {
+                earlier.new = change.new;
+                earlier.new_keys = change.new_keys;
+            }
             None => {
-                self.documents.insert((table, internal), (before, now));
+                self.documents.insert((table, internal), change);
             }
         }
     }
 
-    pub(crate) fn put_entry(&mut self, index: IndexId, key: Vec<u8>, document: Option<Arc<Document>>) {
-        self.entries.entry(index).or_default().insert(Arc::from(key), document);
+    pub(crate) fn put_entry(&mut self, index: IndexId, key: Key, document: Option<Arc<Document>>) {
+        self.entries.entry(index).or_default().insert(key, document);
     }
 
     pub(crate) fn entry(&self, index: IndexId, key: &[u8]) -> Option<&Option<Arc<Document>>> {
@@ -83,20 +93,20 @@ impl Pending {
 
     /// Whether there is anything to commit.
     pub(crate) fn has_changes(&self) -> bool {
-        self.documents.values().any(|(old, new)| old.is_some() || new.is_some())
+        self.documents.values().any(PendingChange::is_change)
     }
 
     /// What there is to commit: documents that came and went within the transaction leave no trace.
-    pub(crate) fn changes(&self) -> Vec<DocumentChange> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (TableId, InternalId, &PendingChange)> {
         self.documents
             .iter()
-            .filter(|(_, (old, new))| old.is_some() || new.is_some())
-            .map(|((table, internal), (old, new))| DocumentChange {
-                table: *table,
-                internal: *internal,
-                old: old.clone(),
-                new: new.clone(),
-            })
-            .collect()
+            .filter(|(_, change)| change.is_change())
+            .map(|((table, internal), change)| (*table, *internal, change))
+    }
+}
+
+impl PendingChange {
+    fn is_change(&self) -> bool {
+        self.old.is_some() || self.new.is_some()
     }
 }

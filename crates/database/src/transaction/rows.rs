@@ -7,9 +7,11 @@ use freshet_values::{DocumentId, InternalId, KeyInterval, Object, TableName, Val
 
 use super::Transaction;
 use super::names::SCHEMAS;
+use super::pending::PendingChange;
 use crate::catalog::system_tables::{self, INDEX, TABLES, TABLES_BY_ID};
 use crate::catalog::{IndexState, TableMeta, TableState, by_id_key, table_row};
-use crate::commit::prepare::{key_of, view};
+use crate::commit::keys::Keys;
+use crate::commit::prepare::view;
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
 use crate::namespace::Namespace;
@@ -23,6 +25,12 @@ impl Transaction {
         counted: bool,
     ) -> Result<Option<Arc<Document>>, DatabaseError> {
         let id = DocumentId::new(table.number, internal);
+        #[cfg(test)]
+        if self.shared.weakness.get() == crate::commit::weakness::Weakness::MissingDocuments
+            && self.current(table, internal)?.is_none()
+        {
+            return Ok(None);
+        }
         self.record(table.by_id, &KeyInterval::point(&by_id_key(id)), counted);
         let document = self.current(table, internal)?;
         if counted {
@@ -76,19 +84,29 @@ impl Transaction {
             return Err(SystemError::Defect("a query on a stale snapshot tried to write".to_owned()).into());
         }
         self.depend_on_definition(table.id);
-        for index in self.catalog.indexes(table.id).iter().filter(|index| index.is_maintained()) {
+        let keys_of = |document: &Option<Arc<Document>>| match document {
+            Some(document) => Keys::of(&self.catalog, table.id, document),
+            None => Ok(Keys::default()),
+        };
+        let new_keys = keys_of(&new)?;
+        let old_keys = match self.pending.keys(table.id, internal) {
+            Some(keys) => keys.clone(),
+            None => keys_of(&old)?,
+        };
+        let indexes = self.catalog.indexes(table.id).iter().filter(|index| index.is_maintained());
+        for (at, index) in indexes.enumerate() {
             if let Some(old) = &old {
-                self.pending.put_entry(index.id, key_of(index, old, old.object()?), None);
+                self.pending.put_entry(index.id, old_keys.key(at, index, old)?, None);
             }
             if let Some(new) = &new {
-                self.pending.put_entry(index.id, key_of(index, new, new.object()?), Some(Arc::clone(new)));
+                self.pending.put_entry(index.id, new_keys.key(at, index, new)?, Some(Arc::clone(new)));
             }
         }
         self.schemas_written |= table.name == SCHEMAS;
         if table.id == TABLES || table.id == INDEX {
             Arc::make_mut(&mut self.catalog).apply(table.id, old.as_deref(), new.as_deref())?;
         }
-        self.pending.put(table.id, internal, old, new);
+        self.pending.put(table.id, internal, PendingChange { old, new, old_keys, new_keys });
         Ok(())
     }
 
