@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freshet_database::schema::{self, IndexChange, IndexDiff, SchemaDefinition, tables_to_walk};
-use freshet_database::{DatabaseError, Namespace, Transaction};
+use freshet_database::{DatabaseError, IndexState, Namespace, Transaction};
 use freshet_values::TableName;
 use serde_json::Value as Json;
 
@@ -86,15 +86,27 @@ fn indexes(
 ) -> Vec<Json> {
     let diff = IndexDiff::between(active, next);
     let changes = [
-        (&diff.added_indexes, "added", true),
-        (&diff.removed_indexes, "dropped", false),
-        (&diff.enabled_indexes, "enabled", false),
-        (&diff.disabled_indexes, "disabled", false),
+        (&diff.added_indexes, "added"),
+        (&diff.removed_indexes, "dropped"),
+        (&diff.enabled_indexes, "enabled"),
+        (&diff.disabled_indexes, "disabled"),
     ];
+    let states = transaction.index_states(Namespace::ROOT);
+    let is_incomplete = |index: &IndexChange| {
+        states.iter().any(|progress| {
+            progress.index.state == IndexState::Backfilling
+                && progress.table == index.table
+                && progress.index.name == index.name
+        })
+    };
     let mut predictions: Vec<Json> = changes
         .into_iter()
-        .flat_map(|(list, change, backfill)| list.iter().map(move |index| (index.clone(), change, backfill)))
-        .map(|(index, change, backfill)| prediction(transaction, &index, change, backfill))
+        .flat_map(|(list, change)| list.iter().map(move |index| (index, change)))
+        .map(|(index, change)| {
+            // A staged index that is to be enabled may still be under construction.
+            let backfill = change == "added" || change == "enabled" && is_incomplete(index);
+            prediction(transaction, index, change, backfill)
+        })
         .collect();
     let kept = next.into_iter().flat_map(SchemaDefinition::indexes).filter(|(table, name, index)| {
         active.and_then(|active| active.index(table, name)).is_some_and(|before| before == *index)
