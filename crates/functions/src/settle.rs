@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freshet_database::{CommitError, DatabaseError, Transaction};
+use freshet_database::{CommitError, DatabaseError, READ_HELP, Transaction};
 use freshet_values::{Timestamp, Value};
 
 use crate::arguments::{Placeholders, check_result};
@@ -239,16 +239,16 @@ fn warn_of_limits(attempt: &mut Attempt, result_bytes: Option<usize>) {
         ),
     ];
     let near = |used: u64, limit: u64| used as f64 > 0.8 * limit as f64;
+    let is_read = |code: &str| matches!(code, "TooManyDocumentsRead" | "TooManyReads" | "TooManyBytesRead");
     let now_ms = attempt.services.now_ms();
-    for (code, what, place, used, limit) in counts {
+    let counts = counts.map(|warning| (warning, ""));
+    let bytes = bytes.map(|warning| (warning, " bytes"));
+    for ((code, what, place, used, limit), unit) in counts.into_iter().chain(bytes) {
         if near(used, limit) {
-            let text = format!("{what}{place} (actual: {used}, limit: {limit}).");
-            attempt.logs.push_warning(LogLine::warning(code, text, now_ms));
-        }
-    }
-    for (code, what, place, used, limit) in bytes {
-        if near(used, limit) {
-            let text = format!("{what}{place} (actual: {used} bytes, limit: {limit} bytes).");
+            let mut text = format!("{what}{place} (actual: {used}{unit}, limit: {limit}{unit}).");
+            if is_read(code) {
+                text = format!("{text} {READ_HELP}");
+            }
             attempt.logs.push_warning(LogLine::warning(code, text, now_ms));
         }
     }
