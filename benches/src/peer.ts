@@ -1,8 +1,7 @@
 /** The peer server of `benches/peers`: installed, started on the same Node.js as Freshet's engine, stopped. */
 
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { readlinkSync } from "node:fs";
-import { mkdtempSync, rmSync } from "node:fs";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
@@ -76,10 +75,23 @@ export function nodeOf(pid: number): string {
   }
 }
 
+/** Installs what the lock file says, unless that has been done. Without it there is still Node's own SQLite. */
+function install(): void {
+  const modified = (path: string): number => statSync(join(PEERS, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  // npm writes this copy of the lock file at the very end of an installation.
+  if (modified("node_modules/.package-lock.json") >= modified("package-lock.json")) {
+    return;
+  }
+  // No scripts: the binaries for common platforms are in the package.
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"], { cwd: PEERS, stdio: "inherit" });
+  if (npm.status !== 0) {
+    console.log("npm could not install the packages of benches/peers");
+  }
+}
+
 /** Tries them in processes of their own: a binary that does not fit can end the process. */
 function chooseDriver(node: string): { driver: string; version: string } {
-  // No scripts: the binary for this platform is in the package.
-  execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"], { cwd: PEERS, stdio: "inherit" });
+  install();
   for (const driver of DRIVERS) {
     const trial = spawnSync(node, ["--no-warnings", "database.mjs", driver], { cwd: PEERS, encoding: "utf8" });
     if (trial.status === 0) {
