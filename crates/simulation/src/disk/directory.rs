@@ -36,6 +36,11 @@ impl Directory {
         self.live.values().copied()
     }
 
+    /// Whether a file has a name, or may get one back with the next power cut.
+    pub(super) fn keeps(&self, file: FileId) -> bool {
+        self.live.values().chain(self.durable.values()).any(|kept| *kept == file)
+    }
+
     /// The power went: of each name that changed since the last sync, `survives` says whether the change did.
     pub(super) fn lose_power(&mut self, mut survives: impl FnMut(&str) -> bool) {
         let names: Vec<String> = self.live.keys().chain(self.durable.keys()).cloned().collect();

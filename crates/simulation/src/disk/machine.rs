@@ -157,8 +157,7 @@ impl Machine {
         self.off = false;
         self.fuse = None;
         self.generation += 1;
-        let named: Vec<FileId> = self.directory.files().collect();
-        self.nodes.retain(|id, _| named.contains(id));
+        self.nodes.retain(|id, _| self.directory.keeps(*id));
         for node in self.nodes.values_mut() {
             node.locks = Locks::default();
             node.regions = Vec::new();

@@ -84,6 +84,7 @@ impl SqliteStore {
         )
         .map_err(|error| failure(&error))?;
         layout::prepare(&connection, path, options)?;
+        recovery::rewrite_log(&connection).map_err(|error| failure(&error))?;
         recovery::check_after_crash(&mut connection, path, options.check_max)?;
         layout::set_meta(&connection, layout::META_CLEAN, "0").map_err(|error| failure(&error))?;
         let timestamp = layout::durable_timestamp(&connection)?;
