@@ -219,4 +219,21 @@ describe("a schema for a large table", () => {
     expect(code, output).toBe(0);
     expect(await calls.mutation("documents:attempt", { write: "insert", table: "rows", value: { n: 1, group: "x", extra: null } })).toBeNull();
   });
+
+  it("has its indexes built, of which the CLI shows what the server tells", { timeout: 180_000 }, async () => {
+    use(gated, "narrowIndexed");
+    const { code, output } = await gated.convex(...PUSH);
+    expect(code, output).toBe(0);
+    const answers = gate.answers(WAIT) as { type: string; components?: Record<string, { indexesComplete: number; indexesTotal: number }> }[];
+    expect(answers.at(-1)).toEqual({ type: "complete" });
+    // How often it is asked depends on the machine.
+    let complete = 0;
+    for (const { components } of answers.slice(0, -1)) {
+      const progress = components?.[""];
+      expect(progress?.indexesTotal).toBe(3);
+      expect(progress?.indexesComplete).toBeGreaterThanOrEqual(complete);
+      complete = progress?.indexesComplete ?? 0;
+      expect(output).toContain(`Backfilling indexes (${complete}/3 ready)`);
+    }
+  });
 });

@@ -1,6 +1,6 @@
 /** Reading and writing any table: the schema is what the test puts beside this file. */
 
-import { type GenericDatabaseReader, type GenericDatabaseWriter, type GenericDataModel, makeFunctionReference, mutationGeneric, queryGeneric } from "convex/server";
+import { makeFunctionReference, mutationGeneric, queryGeneric } from "convex/server";
 import { type Value, v } from "convex/values";
 
 type Document = Record<string, Value>;
@@ -31,12 +31,12 @@ interface Ordered {
 
 type RangeBuilder = Record<string, (field: string, value: Value | undefined) => RangeBuilder>;
 
-export function reader(db: GenericDatabaseReader<GenericDataModel>): Reader {
-  return db as unknown as Reader;
+export function reader(ctx: { db: unknown }): Reader {
+  return ctx.db as Reader;
 }
 
-export function writer(db: GenericDatabaseWriter<GenericDataModel>): Writer {
-  return db as unknown as Writer;
+export function writer(ctx: { db: unknown }): Writer {
+  return ctx.db as Writer;
 }
 
 /** `[comparison, field]` for undefined, `[comparison, field, value]` for anything else. */
@@ -69,7 +69,7 @@ function open(db: Reader, args: SourceArgs): Ordered {
 
 export const insert = mutationGeneric({
   args: { table: v.string(), value: v.any() },
-  handler: async (ctx, args) => writer(ctx.db).insert(args.table, args.value),
+  handler: async (ctx, args) => writer(ctx).insert(args.table, args.value),
 });
 
 export const insertMany = mutationGeneric({
@@ -77,7 +77,7 @@ export const insertMany = mutationGeneric({
   handler: async (ctx, args) => {
     const ids: string[] = [];
     for (const value of args.values as unknown[]) {
-      ids.push(await writer(ctx.db).insert(args.table, value));
+      ids.push(await writer(ctx).insert(args.table, value));
     }
     return ids;
   },
@@ -87,7 +87,7 @@ export const insertMany = mutationGeneric({
 export const fill = mutationGeneric({
   args: { table: v.string(), from: v.number(), count: v.number() },
   handler: async (ctx, args) => {
-    const db = writer(ctx.db);
+    const db = writer(ctx);
     for (let n = args.from; n < args.from + args.count; n += 1) {
       await db.insert(args.table, { n, group: `g${n % 7}`, ...(n % 3 === 0 ? {} : { nested: { rank: n % 11 } }) });
     }
@@ -97,21 +97,21 @@ export const fill = mutationGeneric({
 export const replace = mutationGeneric({
   args: { id: v.string(), value: v.any() },
   handler: async (ctx, args) => {
-    await writer(ctx.db).replace(args.id, args.value);
+    await writer(ctx).replace(args.id, args.value);
   },
 });
 
 export const patch = mutationGeneric({
   args: { id: v.string(), value: v.any() },
   handler: async (ctx, args) => {
-    await writer(ctx.db).patch(args.id, args.value);
+    await writer(ctx).patch(args.id, args.value);
   },
 });
 
 export const remove = mutationGeneric({
   args: { id: v.string() },
   handler: async (ctx, args) => {
-    await writer(ctx.db).delete(args.id);
+    await writer(ctx).delete(args.id);
   },
 });
 
@@ -119,7 +119,7 @@ export const remove = mutationGeneric({
 export const attempt = mutationGeneric({
   args: { write: v.string(), table: v.optional(v.string()), id: v.optional(v.string()), value: v.optional(v.any()) },
   handler: async (ctx, args): Promise<string | null> => {
-    const db = writer(ctx.db);
+    const db = writer(ctx);
     try {
       switch (args.write) {
         case "insert":
@@ -140,13 +140,13 @@ export const attempt = mutationGeneric({
 
 export const get = queryGeneric({
   args: { id: v.string() },
-  handler: async (ctx, args) => reader(ctx.db).get(args.id),
+  handler: async (ctx, args) => reader(ctx).get(args.id),
 });
 
 export const find = queryGeneric({
   args: { ...source, limit: v.optional(v.number()) },
   handler: async (ctx, args): Promise<Document[]> => {
-    const opened = open(reader(ctx.db), args as SourceArgs);
+    const opened = open(reader(ctx), args);
     return await (args.limit === undefined ? opened.collect() : opened.take(args.limit));
   },
 });
@@ -156,7 +156,7 @@ export const attemptFind = queryGeneric({
   args: source,
   handler: async (ctx, args): Promise<string | null> => {
     try {
-      await open(reader(ctx.db), args as SourceArgs).take(1);
+      await open(reader(ctx), args).take(1);
       return null;
     } catch (error) {
       return (error as Error).message;
@@ -168,7 +168,7 @@ export const attemptFind = queryGeneric({
 export const page = queryGeneric({
   args: { ...source, cursor: v.union(v.string(), v.null()), numItems: v.number() },
   handler: async (ctx, args) => {
-    const { page: rows, isDone, continueCursor } = await open(reader(ctx.db), args as SourceArgs).paginate({ cursor: args.cursor as string | null, numItems: args.numItems });
+    const { page: rows, isDone, continueCursor } = await open(reader(ctx), args).paginate({ cursor: args.cursor, numItems: args.numItems });
     return {
       rows: rows.map((row) => ({ id: row._id, time: row._creationTime, n: row.n, group: row.group, rank: (row.nested as { rank: number } | undefined)?.rank })),
       isDone,
