@@ -336,6 +336,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
         #[test]
         fn every_id_survives_its_text(id in any_id()) {
             prop_assert_eq!(id.to_string().parse(), Ok(id));
@@ -355,6 +357,31 @@ mod tests {
         fn decoding_never_panics_and_accepts_only_canonical_text(text in "[0-9a-z]{30,38}|\\PC{0,40}") {
             if let Ok(id) = text.parse::<DocumentId>() {
                 prop_assert_eq!(id.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn a_right_checksum_does_not_make_up_for_another_spelling(
+            varint in prop::collection::vec(prop_oneof![Just(0x80u8), Just(0x81), Just(0), Just(1), any::<u8>()], 1..=VARINT_LENGTH_MAX),
+            internal in any::<[u8; 16]>(),
+            padding in 0u8..32,
+        ) {
+            let mut bytes = [0; BYTES_MAX];
+            let checksum_at = varint.len() + internal.len();
+            bytes[..varint.len()].copy_from_slice(&varint);
+            bytes[varint.len()..checksum_at].copy_from_slice(&internal);
+            let checksum = fletcher16(&bytes[..checksum_at]);
+            bytes[checksum_at..checksum_at + 2].copy_from_slice(&checksum.to_le_bytes());
+            let mut buffer = [0; TEXT_LENGTH_MAX];
+            let mut text = encode_base32(&bytes[..checksum_at + 2], &mut buffer).to_owned().into_bytes();
+            // The last symbol may carry bits that belong to no byte.
+            let last = text.len() - 1;
+            let unused = text.len() * 5 - (checksum_at + 2) * 8;
+            text[last] = ALPHABET[usize::from(SYMBOL_VALUES[usize::from(text[last])] | padding & ((1 << unused) - 1))];
+            let text = String::from_utf8(text).unwrap();
+            if let Ok(id) = text.parse::<DocumentId>() {
+                prop_assert_eq!(id.to_string(), text);
+                prop_assert_eq!(id.internal.0, internal);
             }
         }
 

@@ -18,6 +18,8 @@
 //! Within strings, bytes and names 00 is written 01 01 and 01 is written 01 02, so that 00 only ever ends them.
 //! This is a storage format: changing it means rebuilding every index.
 
+#[cfg(test)]
+mod agreement;
 mod encode;
 mod interval;
 
