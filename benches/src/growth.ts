@@ -30,6 +30,8 @@ const FULL = 5_000_000;
 const sizes = [...options.numbers("sizes"), ...(options.switch("full") ? [FULL] : [])];
 /** A few levels more of a tree and a cache that no longer holds all are not growth; more than this is. */
 const FLAT_MAX = 2;
+/** A cache that has filled up stops growing: what grows at all grows from the last size but one to the last. */
+const STILL_GROWING_MIN = 1.4;
 const STARTS = 3;
 /** Every how manyth document is read and changed by its id. */
 const STEP = 10;
@@ -144,7 +146,7 @@ function fileBytes(): number {
 }
 
 function print(): void {
-  console.log(`\nFigures at each size, and their ratio to the smallest. Nothing here need grow: GROWS marks what is over ${FLAT_MAX}x, and over ${FLAT_MAX} times what the control did.`);
+  console.log(`\nFigures at each size, and their ratio to the smallest. Nothing here need grow: GROWS marks what does, over ${FLAT_MAX}x and more than the control, and at the last step still.`);
   const line = (name: string, cells: string[]): void => {
     console.log(`${name.padEnd(50)} ${cells.map((cell) => cell.padStart(20)).join(" ")}`);
   };
@@ -157,8 +159,9 @@ function print(): void {
   let growing = 0;
   for (const [row, { name, unit, value: base, control }] of (columns[0] ?? []).entries()) {
     const values = columns.map((column) => column[row]?.value ?? NaN);
-    const grows =
-      control !== true && columns.some((column, index) => (values[index] ?? NaN) / base > FLAT_MAX * mood(column, unit));
+    const [before, last] = [values.at(-2) ?? NaN, values.at(-1) ?? NaN];
+    const goesOn = last / before > STILL_GROWING_MIN;
+    const grows = control !== true && goesOn && last / base > FLAT_MAX * mood(columns.at(-1) ?? [], unit);
     growing += grows ? 1 : 0;
     const cells = values.map((value) => `${number(value)} ${unit}  ${times(value / base)}`);
     line(name, [...cells, ...(grows ? ["GROWS"] : [])]);

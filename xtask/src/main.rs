@@ -38,7 +38,7 @@ enum Command {
     Bench {
         /// The benchmark: startup, recovery, tokens, transfer, reads or growth
         name: Option<String>,
-        /// Options of that benchmark; `--help` lists them
+        /// Options of that benchmark; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
