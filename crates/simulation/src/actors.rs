@@ -149,7 +149,7 @@ impl Actors {
                 self.note(&format!("client {client} gives up"));
                 return Ok(());
             }
-            4..25 => return self.commit(client, session),
+            4..30 => return self.commit(client, session),
             _ if session.operations.len() >= OPERATIONS_MAX => return self.commit(client, session),
             _ => {}
         }

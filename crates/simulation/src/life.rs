@@ -1,5 +1,6 @@
 //! One life of the process that has the database open: from opening it to its end, and the check in between.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use freshet_database::{Clock as _, CommitError, Database, DatabaseError, Randomness, SystemError};
@@ -81,7 +82,9 @@ impl World {
         faults.ignore_syncs = self.sabotage == Sabotage::NoSyncs;
         faults.bytes_max = self.plan.room.map(|room| self.disk.used() + self.rng.random_range(0..room));
         self.disk.set_faults(faults);
-        let fuse = self.rng.random_bool(0.6).then(|| self.rng.random_range(1..400));
+        // As often within the first few operations as within the next few hundred.
+        let reach = 1 << self.rng.random_range(2..10);
+        let fuse = self.rng.random_bool(0.6).then(|| self.rng.random_range(1..=reach));
         self.disk.light_fuse(fuse);
         self.note(&format!("a new life; the fuse is {fuse:?}, the faults are {faults:?}"));
     }
@@ -175,9 +178,15 @@ impl World {
             Arc::new(move || {
                 // Whoever writes to the disk does not hold the actors, except in an inspection, which is alone.
                 let Some(mut actors) = actors.try_lock() else { return };
-                for _ in 0..actors.rng.random_range(0..6) {
-                    actors.note("meanwhile:");
-                    actors.turn();
+                // A panic must not pass through SQLite's frames.
+                let acted = catch_unwind(AssertUnwindSafe(|| {
+                    for _ in 0..actors.rng.random_range(0..6) {
+                        actors.note("meanwhile:");
+                        actors.turn();
+                    }
+                }));
+                if let Err(cause) = acted {
+                    actors.judge(Err(Violation::panicked(&*cause)));
                 }
             })
         };
@@ -255,7 +264,10 @@ impl World {
                 Ok(())
             }
             _ => {
-                self.actors.lock().turn();
+                let mut actors = self.actors.lock();
+                for _ in 0..self.rng.random_range(1..8) {
+                    actors.turn();
+                }
                 Ok(())
             }
         }

@@ -61,10 +61,10 @@ impl Plan {
         let is = |wanted: &[Trouble]| wanted.contains(&trouble);
         let mut faults = Faults::default();
         if is(&[Trouble::WriteErrors, Trouble::Everything]) {
-            faults.write_error = rng.random_range(0.001..0.01);
+            faults.write_error = rng.random_range(0.0005..0.005);
         }
         if is(&[Trouble::SyncErrors, Trouble::Everything]) {
-            faults.sync_error = rng.random_range(0.01..0.1);
+            faults.sync_error = rng.random_range(0.003..0.05);
         }
         if is(&[Trouble::SlowDisk, Trouble::Everything]) {
             faults.slow_sync = rng.random_range(0.2..1.0);
@@ -88,7 +88,7 @@ impl Plan {
             room: full.then(|| rng.random_range(10_000..200_000)),
             fresh: rng.random_bool(0.05),
             lives: rng.random_range(1..5),
-            steps_max: rng.random_range(20..150),
+            steps_max: rng.random_range(10..150),
             clients: rng.random_range(1..6),
             pad_max: if rng.random_bool(0.3) { 20_000 } else { 300 },
             commit_share: rng.random_range(3..30),

@@ -1,6 +1,7 @@
 //! Runs seeds.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use freshet_database::{Database, DatabaseOptions, Randomness};
@@ -86,8 +87,9 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Summary, Box<Failure>> {
         numbers: Numbers::default(),
         deceived: false,
     };
-    // The last life is only for looking.
-    let outcome = (0..=lives).try_for_each(|life| world.live(life == lives));
+    // The last life always ends well. A panic is a broken promise like any other, and has a seed as well.
+    let lived = catch_unwind(AssertUnwindSafe(|| (0..=lives).try_for_each(|life| world.live(life == lives))));
+    let outcome = lived.unwrap_or_else(|cause| Err(Violation::panicked(&*cause)));
     disk.meanwhile(None);
     drop(world);
     let mut actors = actors.lock();

@@ -1,5 +1,6 @@
 //! A broken promise.
 
+use std::any::Any;
 use std::fmt;
 
 /// What is wrong, in a sentence.
@@ -9,6 +10,18 @@ pub struct Violation(pub String);
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Violation {
+    /// Somebody panicked with this payload.
+    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Violation {
+        let text = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("without a text");
+        Violation(format!("panicked: {text}"))
     }
 }
 
