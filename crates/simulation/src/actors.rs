@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use freshet_database::{Clock as _, CommitError, Database, DatabaseError, SystemError};
-use freshet_store::{Snapshot, Store};
+use freshet_store::{Snapshot, Store, StoreError};
 use freshet_values::Timestamp;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -302,8 +302,13 @@ impl Actors {
         let count = self.history.timestamps().len();
         let after = self.history.timestamps().nth(self.rng.random_range(0..count)).expect("counted");
         let durable = self.database().durable_ts();
-        match self.store().read_log(after, usize::MAX >> 1) {
+        match self.store().read_log(after, usize::MAX >> 1, usize::MAX) {
             Ok(log) => journal::check_log(&log, &self.history, after, durable, self.trimmed),
+            Err(StoreError::LogTruncated { oldest, .. }) => {
+                check(after < oldest && oldest <= durable, || {
+                    format!("the log has forgotten what came after {after}, through {oldest}")
+                })
+            }
             Err(error) => check(self.may_fail(), || format!("the log cannot be read: {error}")),
         }
     }

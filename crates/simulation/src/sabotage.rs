@@ -78,8 +78,17 @@ impl Store for BrokenStore {
         }
     }
 
-    fn read_log(&self, after: Timestamp, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
-        self.inner.read_log(after, limit)
+    fn recover(&self) -> Result<Timestamp, StoreError> {
+        self.inner.recover()
+    }
+
+    fn read_log(
+        &self,
+        after: Timestamp,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        self.inner.read_log(after, limit, bytes_max)
     }
 
     fn trim_log(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {

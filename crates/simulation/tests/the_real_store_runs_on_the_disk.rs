@@ -51,7 +51,7 @@ fn what_was_committed_survives_power_cuts_at_every_operation() {
         disk.cut_power();
         disk.restore_power();
         let store = open(&disk).unwrap_or_else(|error| panic!("fuse {fuse}: {error}"));
-        let log = store.read_log(Timestamp(0), 1000).unwrap();
+        let log = store.read_log(Timestamp(0), 1000, usize::MAX).unwrap();
         let last = log.last().map_or(0, |entry| entry.timestamp.0);
         assert!(last >= acknowledged, "fuse {fuse}: {acknowledged} was acknowledged, {last} is there");
         assert_eq!(log.len() as u64, last);

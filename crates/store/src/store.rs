@@ -8,8 +8,9 @@ use crate::{Batch, IndexId, IndexRow, LogEntry, Order, ScanChunk, StoreError, St
 /// Durable storage. All methods block.
 ///
 /// Commits come from one thread at a time, in ascending order of timestamps. A commit that returned `Ok`
-/// survives a power cut; one that returned an error may or may not be there after reopening, and until then the
-/// store refuses every further commit with [`StoreError::Poisoned`].
+/// survives a power cut. One that returned an error is not there and never will be, and the store takes further commits;
+/// only after [`StoreError::Undecided`] it may come back in a crash, and the store refuses commits until
+/// [`Store::recover`] has decided that it does not.
 pub trait Store: Send + Sync {
     /// Pins the newest durable state.
     ///
@@ -20,14 +21,24 @@ pub trait Store: Send + Sync {
     /// Applies all commits of the batch, or none; returns when they are durable.
     ///
     /// # Errors
-    /// Any failure leaves the store refusing commits until it is opened again.
+    /// [`StoreError::Undecided`] when nobody can tell whether the batch survives a crash; after any other error it does not.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Commits with timestamps greater than `after`, oldest first, at most `limit` of them.
+    /// Finds out whether the store can write again after a failed commit, by writing something of its own to the disk, and
+    /// settles the fate of an undecided commit: what never was visible in a snapshot will not come back. Returns the
+    /// timestamp of the last durable commit.
     ///
     /// # Errors
-    /// A storage failure.
-    fn read_log(&self, after: Timestamp, limit: usize) -> Result<Vec<LogEntry>, StoreError>;
+    /// The cause is not gone; try again later.
+    fn recover(&self) -> Result<Timestamp, StoreError>;
+
+    /// Commits with timestamps greater than `after`, oldest first: at most `limit` of them, and no more once they have
+    /// `bytes_max` bytes of JSON. Empty only when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::LogTruncated`] when some of them may have been forgotten, or a storage failure.
+    fn read_log(&self, after: Timestamp, limit: usize, bytes_max: usize)
+    -> Result<Vec<LogEntry>, StoreError>;
 
     /// Forgets at most `limit` of the oldest log entries older than `before`; returns how many.
     ///
@@ -47,7 +58,8 @@ pub trait Store: Send + Sync {
     /// A storage failure.
     fn clear_table(&self, table: TableId, limit: usize) -> Result<usize, StoreError>;
 
-    /// Gives back what only a burst of reads needed. To be called every few seconds; quick.
+    /// Gives back memory that only a burst of reads needed, and some disk space that nothing needs any more. To be called
+    /// every few seconds; quick.
     fn release_unused(&self) {}
 
     /// A named text of the database's bookkeeping.

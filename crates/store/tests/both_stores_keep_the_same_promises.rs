@@ -109,13 +109,55 @@ fn a_group_ends_in_the_last_version_and_logs_every_one() {
         assert_eq!(store.table_counts().unwrap(), [(TABLE, 1)]);
         assert_eq!(store.meta("name").unwrap().as_deref(), Some("value"));
         assert_eq!(store.meta("durable_timestamp").unwrap(), None);
-        let log = store.read_log(Timestamp(0), 10).unwrap();
+        let log = store.read_log(Timestamp(0), 10, usize::MAX).unwrap();
         assert_eq!(log.iter().map(|entry| entry.timestamp.0).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(log[0].writes[0].json.as_deref(), Some("{\"v\":1}"));
         assert_eq!(log[1].writes[1].json, None);
-        assert_eq!(store.read_log(Timestamp(1), 10).unwrap().len(), 1);
-        assert_eq!(store.trim_log(Timestamp(2), 10).unwrap(), 1);
-        assert_eq!(store.read_log(Timestamp(0), 10).unwrap().len(), 1);
+        assert_eq!(store.read_log(Timestamp(1), 10, usize::MAX).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn the_log_is_read_in_bounded_pieces() {
+    on_both(|store| {
+        let json = format!("{{\"text\":\"{}\"}}", "x".repeat(1000));
+        for timestamp in 1..=20 {
+            store.commit(&commit(timestamp, &[(1, Some(&json))])).unwrap();
+        }
+        let read = |after, limit, bytes_max| {
+            let entries = store.read_log(Timestamp(after), limit, bytes_max).unwrap();
+            entries.iter().map(|entry| entry.timestamp.0).collect::<Vec<_>>()
+        };
+        assert_eq!(read(0, 3, usize::MAX), [1, 2, 3]);
+        assert_eq!(read(0, 100, 2500), [1, 2, 3]);
+        // However small the bound, there is progress.
+        assert_eq!(read(3, 100, 1), [4]);
+        assert_eq!(read(3, 100, 0), [4]);
+        assert_eq!(read(20, 100, 1), Vec::<u64>::new());
+    });
+}
+
+#[test]
+fn a_reader_of_the_log_is_told_what_was_forgotten() {
+    on_both(|store| {
+        for timestamp in 1..=9 {
+            store.commit(&commit(timestamp * 10, &[(1, Some("{}"))])).unwrap();
+        }
+        assert_eq!(store.trim_log(Timestamp(40), 2).unwrap(), 2);
+        assert_eq!(store.trim_log(Timestamp(40), 2).unwrap(), 1);
+        assert_eq!(store.trim_log(Timestamp(40), 2).unwrap(), 0);
+        for after in [0, 29] {
+            let error = store.read_log(Timestamp(after), 10, usize::MAX).unwrap_err();
+            let StoreError::LogTruncated { requested, oldest } = error else { panic!("{error}") };
+            assert_eq!((requested, oldest), (Timestamp(after), Timestamp(30)));
+        }
+        // The last forgotten one has been seen by whoever goes on from it.
+        let entries = store.read_log(Timestamp(30), 10, usize::MAX).unwrap();
+        assert_eq!(entries.first().map(|entry| entry.timestamp), Some(Timestamp(40)));
+        assert_eq!(entries.len(), 6);
+        assert_eq!(store.trim_log(Timestamp(1000), 100).unwrap(), 6);
+        assert_eq!(store.read_log(Timestamp(90), 10, usize::MAX).unwrap(), []);
+        assert!(store.read_log(Timestamp(89), 10, usize::MAX).is_err());
     });
 }
 

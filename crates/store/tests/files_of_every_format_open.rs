@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freshet_store::{
-    Batch, CommitRecord, DocumentWrite, IndexId, IndexWrite, SqliteOptions, SqliteStore, Store,
-    StoredDocument, TableId, TableView,
+    Batch, CommitRecord, DocumentWrite, IndexId, IndexWrite, Order, SqliteOptions, SqliteStore, Store,
+    StoreError, StoredDocument, TableId, TableView,
 };
-use freshet_values::{InternalId, Timestamp};
+use freshet_values::{InternalId, KeyInterval, Timestamp};
 
 const TABLE: TableId = TableId(70);
 const INDEX: IndexId = IndexId(71);
@@ -59,6 +59,106 @@ fn batch(number: u64) -> Batch {
         meta: vec![("next_internal".to_owned(), (100 + number).to_string())],
         views: views.into_iter().collect(),
     }
+}
+
+/// Puts a copy of a fixture, with its log if it has one, into a directory.
+fn place(format: u32, name: &str, directory: &Path) -> PathBuf {
+    let target = directory.join("db");
+    std::fs::copy(fixtures(format).join(name), &target).unwrap();
+    let log = fixtures(format).join(format!("{name}-wal"));
+    if log.exists() {
+        std::fs::copy(log, directory.join("db-wal")).unwrap();
+    }
+    target
+}
+
+/// Everything that the commits wrote is there, and more can be written.
+fn check(path: &Path) {
+    let store = SqliteStore::open(path, &SqliteOptions::default()).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    assert_eq!(snapshot.timestamp(), Timestamp(COMMITS * 1000));
+    let alive: Vec<u64> = (1..=COMMITS).filter(|number| number % 4 != 3).collect();
+    for number in 1..=COMMITS {
+        let found = snapshot.get(TABLE, id(number)).unwrap().map(|document| document.json.to_string());
+        assert_eq!(found, alive.contains(&number).then(|| json(number)));
+    }
+    let rows = snapshot.scan(INDEX, &KeyInterval::all(), Order::Asc, 100, usize::MAX).unwrap().rows;
+    let keys: Vec<u64> =
+        rows.iter().map(|row| u64::from_be_bytes(row.key.as_ref().try_into().unwrap())).collect();
+    assert_eq!(keys, alive);
+    assert_eq!(store.table_counts().unwrap(), [(TABLE, COMMITS - COMMITS / 4)]);
+    assert_eq!(store.meta("next_internal").unwrap(), Some((100 + COMMITS).to_string()));
+    let log = store.read_log(Timestamp(999), 100, usize::MAX).unwrap();
+    assert_eq!(log.len() as u64, COMMITS);
+    assert_eq!(log[4].writes[0].json.as_deref(), Some(json(5).as_str()));
+    // Before format 2 nobody wrote down what was trimmed.
+    let oldest = store.read_log(Timestamp(0), 1, 1);
+    assert!(matches!(oldest, Ok(_) | Err(StoreError::LogTruncated { oldest: Timestamp(999), .. })));
+    drop(snapshot);
+    let next = COMMITS + 1;
+    store.commit(&batch(next)).unwrap();
+    assert!(store.snapshot().unwrap().get(TABLE, id(next)).unwrap().is_some());
+    drop(store);
+    let raw = rusqlite::Connection::open(path).unwrap();
+    let number = |name: &str| -> i64 { raw.pragma_query_value(None, name, |row| row.get(0)).unwrap() };
+    assert_eq!((number("user_version"), number("auto_vacuum")), (2, 2));
+    let named: i64 = raw.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    assert_eq!(named, i64::try_from(alive.len()).unwrap() + 1);
+    let whole: String = raw.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(whole, "ok");
+}
+
+fn formats() -> Vec<u32> {
+    let folders = std::fs::read_dir(fixtures(1).parent().unwrap()).unwrap();
+    let numbers = folders.map(|folder| {
+        let name = folder.unwrap().file_name().into_string().unwrap();
+        name.strip_prefix("format-").unwrap().parse().unwrap()
+    });
+    numbers.collect()
+}
+
+#[test]
+fn files_of_every_format_open_and_can_be_written() {
+    assert!(formats().len() >= 2);
+    for format in formats() {
+        for name in ["clean.db", "crashed.db"] {
+            println!("format {format}, {name}");
+            let directory = tempfile::tempdir().unwrap();
+            check(&place(format, name, directory.path()));
+        }
+    }
+}
+
+#[test]
+fn the_old_file_is_kept_and_is_the_way_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = place(1, "crashed.db", directory.path());
+    drop(SqliteStore::open(&path, &SqliteOptions::default()).unwrap());
+    let mut names: Vec<String> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["db", "db.format-1"]);
+    let old = rusqlite::Connection::open(directory.path().join("db.format-1")).unwrap();
+    let version: u32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let timestamp: String = old
+        .query_row("SELECT value FROM freshet_meta WHERE name = 'durable_timestamp'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((version, timestamp), (1, (COMMITS * 1000).to_string()));
+}
+
+#[test]
+fn a_file_that_another_program_reads_is_not_brought_up_to_date_behind_its_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = place(1, "crashed.db", directory.path());
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN; SELECT * FROM freshet_meta;").unwrap();
+    let error = SqliteStore::open(&path, &SqliteOptions::default()).err().unwrap();
+    assert!(error.to_string().contains("close that program"), "{error}");
+    other.execute_batch("COMMIT").unwrap();
+    drop(other);
+    check(&path);
 }
 
 #[test]

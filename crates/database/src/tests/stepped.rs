@@ -176,7 +176,7 @@ fn observe() -> Vec<String> {
     }
     store_all(&fixture);
     drop(watchers);
-    let log = fixture.store.read_log(Timestamp(0), usize::MAX).unwrap();
+    let log = fixture.store.read_log(Timestamp(0), usize::MAX, usize::MAX).unwrap();
     let mut seen = seen.lock().clone();
     seen.extend(log.iter().map(|entry| format!("{entry:?}")));
     seen

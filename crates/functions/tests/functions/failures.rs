@@ -70,7 +70,7 @@ async fn a_call_whose_lane_died_is_a_failure_of_the_server() {
 #[tokio::test]
 async fn a_mutation_that_cannot_be_stored_is_not_acknowledged() {
     let deployment = Deployment::start(app());
-    deployment.store.faults().fail_commits(StoreError::Poisoned("out of disk".into()));
+    deployment.store.faults().fail_commits(StoreError::DiskFull("out of disk".into()));
     let result = deployment.functions.mutation(call("f:insert", json!({})), None).await;
     assert!(result.is_err());
     let after = deployment.after_crash(app());

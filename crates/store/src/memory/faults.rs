@@ -28,10 +28,16 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// From now on commits fail with this error and leave nothing behind.
+    /// From now on commits, and attempts to recover, fail with this error and leave nothing behind. After
+    /// [`StoreError::Undecided`] the store insists on being recovered.
     pub fn fail_commits(&self, error: StoreError) {
         self.switches.lock().fail_commits = Some(error);
         self.changed.notify_all();
+    }
+
+    /// From now on commits work again.
+    pub fn mend_commits(&self) {
+        self.switches.lock().fail_commits = None;
     }
 
     /// From now on snapshots cannot be taken; `None` mends that.
@@ -71,6 +77,10 @@ impl Faults {
             self.changed.wait(&mut switches);
         }
         switches.fail_commits.clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn before_recovery(&self) -> Result<(), StoreError> {
+        self.switches.lock().fail_commits.clone().map_or(Ok(()), Err)
     }
 
     pub(super) fn before_read(&self) -> Result<(), StoreError> {

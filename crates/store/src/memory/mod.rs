@@ -26,6 +26,8 @@ struct Disk {
     documents: OrdMap<DocumentKey, StoredDocument>,
     entries: OrdMap<EntryKey, DocumentKey>,
     log: OrdMap<Timestamp, Vec<LogWrite>>,
+    /// The newest commit that the log has forgotten.
+    trimmed_through: Timestamp,
     counts: HashMap<TableId, u64>,
     meta: HashMap<String, String>,
 }
@@ -34,7 +36,8 @@ struct Disk {
 #[derive(Default)]
 pub struct MemoryStore {
     disk: Mutex<Disk>,
-    poisoned: Mutex<Option<String>>,
+    /// Why the fate of the last commit is open.
+    undecided: Mutex<Option<String>>,
     faults: Faults,
 }
 
@@ -65,11 +68,13 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        if let Some(cause) = &*self.poisoned.lock() {
-            return Err(StoreError::Poisoned(cause.clone()));
+        if let Some(cause) = &*self.undecided.lock() {
+            return Err(StoreError::Undecided(cause.clone()));
         }
         if let Err(error) = self.faults.before_commit() {
-            *self.poisoned.lock() = Some(error.to_string());
+            if let StoreError::Undecided(cause) = &error {
+                *self.undecided.lock() = Some(cause.clone());
+            }
             return Err(error);
         }
         let mut disk = self.disk.lock();
@@ -79,11 +84,35 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn read_log(&self, after: Timestamp, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
-        let log = self.disk.lock().log.clone();
+    fn recover(&self) -> Result<Timestamp, StoreError> {
+        self.faults.before_recovery()?;
+        *self.undecided.lock() = None;
+        Ok(self.disk.lock().timestamp)
+    }
+
+    fn read_log(
+        &self,
+        after: Timestamp,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let (log, oldest) = {
+            let disk = self.disk.lock();
+            (disk.log.clone(), disk.trimmed_through)
+        };
+        if after < oldest {
+            return Err(StoreError::LogTruncated { requested: after, oldest });
+        }
+        let mut bytes = 0;
         Ok(log
             .range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
             .take(limit)
+            .take_while(|(_, writes)| {
+                let fits = bytes < bytes_max.max(1);
+                let length = |write: &LogWrite| write.json.as_ref().map_or(0, |json| json.len());
+                bytes += writes.iter().map(length).sum::<usize>().max(1);
+                fits
+            })
             .map(|(timestamp, writes)| LogEntry { timestamp: *timestamp, writes: writes.clone() })
             .collect())
     }
@@ -94,6 +123,7 @@ impl Store for MemoryStore {
             disk.log.range(..before).take(limit).map(|(timestamp, _)| *timestamp).collect();
         for timestamp in &old {
             disk.log.remove(timestamp);
+            disk.trimmed_through = *timestamp;
         }
         Ok(old.len())
     }

@@ -5,25 +5,26 @@
 //! freshet_index_entries  index_id, key, document            current entries; key orders bytewise, document is a row number
 //! freshet_commit_log     timestamp, writes                  one row per commit: [[table_id, "hex id", {document} | null], ...]
 //! freshet_table_counts   table_id, documents                number of documents
-//! freshet_meta           name, value                        format, durable timestamp, clean shutdown, and `database.*`
+//! freshet_meta           name, value                        durable timestamp, clean shutdown, how far the log was trimmed,
+//!                                                           and `database.*`
 //! ```
+//!
+//! The format is SQLite's `user_version`. What changed from one to the next is in `migration`.
 //!
 //! Documents have row numbers so that inserting appends to the big tree, whatever the (random) ids are, and
 //! so that an index entry stays small and leads to its document in one step.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use freshet_values::{InternalId, Timestamp};
+use freshet_values::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::value::RawValue;
 
-use super::{SqliteOptions, failure};
-use crate::{IndexId, LogEntry, LogWrite, StoreError, TableId};
+use super::fault::failure;
+use crate::{IndexId, StoreError, TableId};
 
 /// The newest format that this release reads and the one that it writes.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
 /// Marks the file as ours for `file(1)` and for ourselves: "Fsht".
 const APPLICATION_ID: i32 = 0x4673_6874;
 
@@ -32,6 +33,8 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) const META_TIMESTAMP: &str = "durable_timestamp";
 pub(super) const META_CLEAN: &str = "clean_shutdown";
+/// Through which timestamp the log was trimmed.
+pub(super) const META_TRIMMED: &str = "log_trimmed_through";
 
 const TABLES: &str = "
 CREATE TABLE freshet_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -51,49 +54,49 @@ CREATE TABLE freshet_index_entries (
 ) WITHOUT ROWID;
 CREATE TABLE freshet_commit_log (timestamp INTEGER PRIMARY KEY, writes TEXT NOT NULL);
 CREATE TABLE freshet_table_counts (table_id INTEGER PRIMARY KEY, documents INTEGER NOT NULL);
-INSERT INTO freshet_meta VALUES ('durable_timestamp', '0'), ('clean_shutdown', '1');
+INSERT INTO freshet_meta VALUES ('durable_timestamp', '0'), ('clean_shutdown', '1'), ('log_trimmed_through', '0');
 ";
 
-/// Checks that the file is ours and readable, makes the tables of a new one, and sets the writer's pragmas.
-pub(super) fn prepare(
-    connection: &Connection,
-    path: &Path,
-    options: &SqliteOptions,
-) -> Result<(), StoreError> {
-    let damaged = |error: &rusqlite::Error| match error.sqlite_error_code() {
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing is in it yet.
+    Nothing,
+    /// A database of ours with this format.
+    Format(u32),
+}
+
+/// Looks what the file is, and refuses what is not ours or too new. Changes nothing.
+pub(super) fn identify(connection: &Connection, path: &Path) -> Result<Found, StoreError> {
+    let refused = |error: &rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
             StoreError::Damaged { path: path.to_owned(), detail: error.to_string() }
         }
         _ => failure(error),
     };
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| failure(&error))?;
-    connection.set_prepared_statement_cache_capacity(64);
-    keep_plans(connection).map_err(|error| failure(&error))?;
-    let pragma = |name: &str| -> Result<i64, StoreError> {
-        connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|error| damaged(&error))
+    let read = || -> rusqlite::Result<(i64, i64, i64)> {
+        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
+        let objects = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((pragma("application_id")?, pragma("user_version")?, objects))
     };
-    let application = pragma("application_id")?;
-    let version = pragma("user_version")?;
-    let objects: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|error| damaged(&error))?;
-    if objects > 0 && application != i64::from(APPLICATION_ID) {
+    let (application, version, objects) = read().map_err(|error| refused(&error))?;
+    if objects == 0 {
+        return Ok(Found::Nothing);
+    }
+    if application != i64::from(APPLICATION_ID) {
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
-    let found = u32::try_from(version).unwrap_or(u32::MAX);
-    if found > FORMAT_VERSION {
-        return Err(StoreError::NewerFormat { path: path.to_owned(), found, supported: FORMAT_VERSION });
+    match u32::try_from(version) {
+        Ok(found) if (1..=FORMAT_VERSION).contains(&found) => Ok(Found::Format(found)),
+        Ok(0) => {
+            Err(StoreError::Damaged { path: path.to_owned(), detail: "it has no format version".to_owned() })
+        }
+        found => Err(StoreError::NewerFormat {
+            path: path.to_owned(),
+            found: found.unwrap_or(u32::MAX),
+            supported: FORMAT_VERSION,
+        }),
     }
-    set_writer_pragmas(connection, options).map_err(|error| failure(&error))?;
-    if objects == 0 {
-        connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; \
-                 PRAGMA user_version = {FORMAT_VERSION}; COMMIT;"
-            ))
-            .map_err(|error| failure(&error))?;
-    }
-    Ok(())
 }
 
 /// Makes SQLite keep the plans of prepared statements. Otherwise it looks at the values that are bound and prepares each
@@ -103,15 +106,40 @@ pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn set_writer_pragmas(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+/// Lets a file that is still empty give pages back to the disk later on; changes no other file. To be called before anything is
+/// written.
+pub(super) fn let_shrink(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")
+}
+
+/// Makes the tables in an empty file.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    let_shrink(connection)?;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; \
+         PRAGMA user_version = {FORMAT_VERSION}; COMMIT;"
+    ))
+}
+
+/// Makes a connection the one that writes.
+pub(super) fn set_writer_pragmas(connection: &Connection, cache_kib: usize) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    keep_plans(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL syncs the log at every commit: a commit that returned survives a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "cache_size", -i64::from(options.writer_cache_kib))?;
+    set_cache(connection, cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // After a burst the log file shrinks back to this many bytes.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(())
+}
+
+/// Bounds the pages that a connection keeps.
+pub(super) fn set_cache(connection: &Connection, cache_kib: usize) -> rusqlite::Result<()> {
+    // Negative means KiB rather than pages.
+    connection.pragma_update(None, "cache_size", -i64::try_from(cache_kib).unwrap_or(i64::MAX))
 }
 
 /// Reads a meta row that always exists.
@@ -135,60 +163,17 @@ pub(super) fn database_meta(name: &str) -> String {
 }
 
 /// The timestamp of the last durable commit.
-pub(super) fn durable_timestamp(connection: &Connection) -> Result<Timestamp, StoreError> {
-    let text = required_meta(connection, META_TIMESTAMP).map_err(|error| failure(&error))?;
-    text.parse()
-        .map(Timestamp)
-        .map_err(|_| StoreError::Storage(format!("the durable timestamp `{text}` is not a number")))
+pub(super) fn durable_timestamp(connection: &Connection) -> rusqlite::Result<Timestamp> {
+    timestamp_meta(connection, META_TIMESTAMP)
 }
 
-/// Reads commits of the log.
-pub(super) fn read_log(
-    connection: &Connection,
-    after: Timestamp,
-    limit: usize,
-) -> rusqlite::Result<Vec<LogEntry>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT timestamp, writes FROM freshet_commit_log WHERE timestamp > ?1 ORDER BY timestamp LIMIT ?2",
-    )?;
-    let mut rows =
-        statement.query(params![after.0.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        let timestamp = Timestamp(row.get::<_, i64>(0)?.cast_unsigned());
-        let writes = parse_log_writes(row.get_ref(1)?.as_str()?).map_err(|detail| {
-            rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, detail.into())
-        })?;
-        entries.push(LogEntry { timestamp, writes });
-    }
-    Ok(entries)
-}
-
-fn parse_log_writes(text: &str) -> Result<Vec<LogWrite>, String> {
-    let rows: Vec<(u32, &str, Option<&RawValue>)> =
-        serde_json::from_str(text).map_err(|error| format!("unreadable log entry: {error}"))?;
-    rows.into_iter()
-        .map(|(table, id, document)| {
-            let mut internal = [0; 16];
-            hex::decode_to_slice(id, &mut internal)
-                .map_err(|error| format!("unreadable id in the log: {error}"))?;
-            Ok(LogWrite {
-                table: TableId(table),
-                internal: InternalId(internal),
-                json: document.map(|raw| Arc::from(raw.get())),
-            })
-        })
-        .collect()
-}
-
-/// Forgets old commits of the log.
-pub(super) fn trim_log(connection: &Connection, before: Timestamp, limit: usize) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached(
-            "DELETE FROM freshet_commit_log WHERE timestamp IN \
-             (SELECT timestamp FROM freshet_commit_log WHERE timestamp < ?1 ORDER BY timestamp LIMIT ?2)",
-        )?
-        .execute(params![before.0.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)])
+/// Reads a meta row that holds a timestamp.
+pub(super) fn timestamp_meta(connection: &Connection, name: &str) -> rusqlite::Result<Timestamp> {
+    let text = required_meta(connection, name)?;
+    text.parse().map(Timestamp).map_err(|_| {
+        let detail = format!("{name} is `{text}`, which is not a number");
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, detail.into())
+    })
 }
 
 /// Removes entries of a dropped index.

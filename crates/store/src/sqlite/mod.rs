@@ -3,8 +3,14 @@
 //! The file is meant to be opened with other tools: documents are JSON text in `freshet_documents`, and every table has a
 //! view of its own name. What is written where is described in `layout`.
 
+mod cache;
 mod checkpoint;
+mod fault;
 mod layout;
+mod log;
+mod migration;
+mod opening;
+mod options;
 mod reader;
 mod recovery;
 mod snapshot;
@@ -19,6 +25,8 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::{Batch, IndexId, LogEntry, Snapshot, Store, StoreError, TableId};
+use fault::failure;
+pub use options::SqliteOptions;
 use reader::ReaderPool;
 use snapshot::SqliteSnapshot;
 use writer::Writer;
@@ -26,39 +34,8 @@ use writer::Writer;
 /// Idle time after which connections are closed that only a burst needed.
 const READER_IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// How a SQLite store is opened.
-#[derive(Clone, Debug)]
-pub struct SqliteOptions {
-    /// Upper bound on reader connections, hence on snapshots held at one time.
-    pub readers_max: usize,
-    /// How long to wait for a reader connection.
-    pub reader_wait: Duration,
-    /// Page cache of the writer, in KiB.
-    pub writer_cache_kib: u32,
-    /// Page cache of each reader, in KiB.
-    pub reader_cache_kib: u32,
-    /// Pages (of 4 KiB) of the write-ahead log from which commits wait for readers, so that it can begin anew.
-    pub log_pages_max: u32,
-    /// Longest time spent on checking the file after an unclean shutdown.
-    pub check_max: Duration,
-    /// Name of the registered SQLite VFS that the file lives on; `None` is the operating system's file system. For
-    /// tests that bring a disk of their own.
-    pub vfs: Option<String>,
-}
-
-impl Default for SqliteOptions {
-    fn default() -> Self {
-        SqliteOptions {
-            readers_max: 128,
-            reader_wait: Duration::from_secs(5),
-            writer_cache_kib: 16 * 1024,
-            reader_cache_kib: 2 * 1024,
-            log_pages_max: 8192,
-            check_max: Duration::from_secs(2),
-            vfs: None,
-        }
-    }
-}
+/// Transactions that give unused pages back, for each call of [`Store::release_unused`]; commits go on between them.
+const SHRINK_STEPS: usize = 32;
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -69,27 +46,18 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, making it if it does not exist.
+    /// Opens the file, making it if it does not exist, and bringing it up to date if an older release wrote it.
     ///
     /// # Errors
+    /// [`StoreError::Unusable`] and [`StoreError::NotADatabase`] when there is no such file and none can be made,
     /// [`StoreError::NewerFormat`] and [`StoreError::Foreign`] for files that this release must not touch,
-    /// [`StoreError::Damaged`] when the check after an unclean shutdown finds something, or a storage failure.
+    /// [`StoreError::Damaged`] when the end is missing or the check after an unclean shutdown finds something,
+    /// [`StoreError::NoRoomToUpgrade`], or a storage failure. What is refused is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, StoreError> {
-        let mut connection = connect(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            options.vfs.as_deref(),
-        )
-        .map_err(|error| failure(&error))?;
-        layout::prepare(&connection, path, options)?;
-        recovery::rewrite_log(&connection).map_err(|error| failure(&error))?;
-        recovery::check_after_crash(&mut connection, path, options.check_max)?;
-        layout::set_meta(&connection, layout::META_CLEAN, "0").map_err(|error| failure(&error))?;
-        let timestamp = layout::durable_timestamp(&connection)?;
+        let connection = opening::open_writer(path, options)?;
+        let timestamp = layout::durable_timestamp(&connection).map_err(|error| failure(&error))?;
         let writer =
-            Writer::new(connection, timestamp, options.log_pages_max).map_err(|error| failure(&error))?;
+            Writer::new(connection, timestamp, path.to_owned(), options).map_err(|error| failure(&error))?;
         Ok(SqliteStore {
             path: path.to_owned(),
             vfs: options.vfs.clone(),
@@ -110,8 +78,16 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
     ) -> Result<usize, StoreError> {
+        self.with_writer(|writer| writer.maintain(work))
+    }
+
+    fn with_writer<T>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut writer = self.writer.lock();
-        let result = writer.maintain(work);
+        let result = work(&mut writer);
+        // Idle readers must not hold the old state: they would keep the write-ahead log from being reused.
         self.readers.release_idle();
         writer.tidy_log(&self.readers);
         result
@@ -126,18 +102,47 @@ impl SqliteStore {
         self.writer.lock().close()
     }
 
-    /// Writes a compact copy of the current state to a new file, while reads and writes go on.
+    /// Writes a compact copy of the current state to a new file, while reads and writes go on; returns when it is on disk.
     ///
     /// # Errors
-    /// A storage failure, also when the target exists.
+    /// [`StoreError::Unusable`] when the target exists, or a storage failure; nothing is left of the target then.
     pub fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
+        if target.exists() {
+            let reason = "it exists already; copy to a new file".to_owned();
+            return Err(StoreError::Unusable { path: target.to_owned(), reason });
+        }
         // A connection of its own: VACUUM INTO refuses to run inside the read transaction that a pooled reader holds.
         let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY, self.vfs.as_deref())
             .map_err(|error| failure(&error))?;
-        connection
-            .execute("VACUUM INTO ?1", [target.to_string_lossy().as_ref()])
-            .map_err(|error| failure(&error))?;
-        Ok(())
+        let copied = connection
+            .busy_timeout(layout::BUSY_TIMEOUT)
+            .and_then(|()| connection.execute("VACUUM INTO ?1", [target.to_string_lossy().as_ref()]))
+            .map_err(|error| failure(&error))
+            .and_then(|_| self.sync_copy(target));
+        if copied.is_err() && self.vfs.is_none() {
+            for suffix in ["", "-journal"] {
+                let _ = opening::remove(&opening::with_suffix(target, suffix));
+            }
+        }
+        copied
+    }
+
+    fn sync_copy(&self, target: &Path) -> Result<(), StoreError> {
+        if self.vfs.is_some() {
+            return Ok(());
+        }
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(target)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| opening::sync_directory(target))
+            .map_err(|error| StoreError::DiskFailure(error.to_string()))
+    }
+
+    /// Bytes of pages that the writer and the idle readers keep in memory, for metrics and tests.
+    #[must_use]
+    pub fn cache_used(&self) -> usize {
+        self.writer.lock().cache_used() + self.readers.cache_used()
     }
 }
 
@@ -147,20 +152,35 @@ impl Store for SqliteStore {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock();
-        let result = writer.commit(batch);
-        // Idle readers must not hold the old state: they would keep the write-ahead log from being reused.
-        self.readers.release_idle();
-        writer.tidy_log(&self.readers);
-        result
+        self.with_writer(|writer| writer.commit(batch))
     }
 
-    fn read_log(&self, after: Timestamp, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
-        self.readers.with_reader(|connection| layout::read_log(connection, after, limit))
+    fn recover(&self) -> Result<Timestamp, StoreError> {
+        self.with_writer(Writer::recover)
+    }
+
+    fn read_log(
+        &self,
+        after: Timestamp,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let reader = self.readers.pin()?;
+        let entries = log::read(&reader.connection, after, limit, bytes_max);
+        self.readers.give_back(reader);
+        entries
     }
 
     fn trim_log(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.maintain(|connection| layout::trim_log(connection, before, limit))
+        let mut removed = 0;
+        while removed < limit {
+            let step = self.maintain(|connection| log::trim(connection, before, limit - removed))?;
+            if step == 0 {
+                break;
+            }
+            removed += step;
+        }
+        Ok(removed)
     }
 
     fn clear_index(&self, index: IndexId, limit: usize) -> Result<usize, StoreError> {
@@ -173,6 +193,16 @@ impl Store for SqliteStore {
 
     fn release_unused(&self) {
         self.readers.close_unused(READER_IDLE_MAX);
+        for _ in 0..SHRINK_STEPS {
+            match self.with_writer(Writer::shrink_step) {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::Closed | StoreError::Undecided(_)) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "unused space could not be given back to the disk");
+                    break;
+                }
+            }
+        }
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -209,13 +239,5 @@ fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> rusqlite::Result
     match vfs {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
         None => Connection::open_with_flags(path, flags),
-    }
-}
-
-/// Turns a SQLite error into ours; only the kinds that a user can act on are told apart.
-fn failure(error: &rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => StoreError::DiskFull(error.to_string()),
-        _ => StoreError::Storage(error.to_string()),
     }
 }

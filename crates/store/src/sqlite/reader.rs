@@ -12,13 +12,16 @@ use freshet_values::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{SqliteOptions, failure, layout};
+use super::cache::{CacheShares, ReaderKind};
+use super::fault::failure;
+use super::{SqliteOptions, cache, layout};
 use crate::StoreError;
 
 /// A connection inside a read transaction.
 pub(super) struct PinnedReader {
     pub(super) connection: Connection,
     pub(super) timestamp: Timestamp,
+    kind: ReaderKind,
     /// The pool's generation when the reader was pinned: an older one must not be used for a new snapshot.
     generation: u64,
 }
@@ -38,12 +41,20 @@ impl<R> Parked<R> {
     }
 }
 
+/// A connection that holds no state of the database.
+struct FreeReader {
+    connection: Connection,
+    kind: ReaderKind,
+}
+
 #[derive(Default)]
 struct Idle {
     pinned: Vec<Parked<PinnedReader>>,
-    unpinned: Vec<Parked<Connection>>,
+    unpinned: Vec<Parked<FreeReader>>,
     /// Connections that exist, idle or not.
     open: usize,
+    /// How many of them have a large cache.
+    frequent: usize,
     /// Goes up with every commit.
     generation: u64,
     /// No idle reader may stay pinned for now.
@@ -57,26 +68,27 @@ pub(super) struct ReaderPool {
     returned: Condvar,
     readers_max: usize,
     wait_max: Duration,
-    cache_kib: u32,
+    shares: CacheShares,
     vfs: Option<String>,
 }
 
 impl ReaderPool {
     pub(super) fn new(path: &Path, options: &SqliteOptions) -> Arc<ReaderPool> {
+        let shares = CacheShares::new(options);
         Arc::new(ReaderPool {
             path: path.to_owned(),
             idle: Mutex::default(),
             returned: Condvar::new(),
-            readers_max: options.readers_max.max(1),
+            readers_max: shares.readers_max(),
             wait_max: options.reader_wait,
-            cache_kib: options.reader_cache_kib,
+            shares,
             vfs: options.vfs.clone(),
         })
     }
 
     /// A reader that sees every commit that has returned.
     pub(super) fn pin(&self) -> Result<PinnedReader, StoreError> {
-        let (connection, generation) = {
+        let (reader, kind, generation) = {
             let deadline = Instant::now() + self.wait_max;
             let mut idle = self.idle.lock();
             loop {
@@ -84,11 +96,13 @@ impl ReaderPool {
                     return Ok(parked.reader);
                 }
                 if let Some(parked) = idle.unpinned.pop() {
-                    break (Some(parked.reader), idle.generation);
+                    let kind = parked.reader.kind;
+                    break (Some(parked.reader), kind, idle.generation);
                 }
                 if idle.open < self.readers_max {
-                    idle.open += 1;
-                    break (None, idle.generation);
+                    let kind = self.shares.next_kind(idle.frequent);
+                    idle.count(kind);
+                    break (None, kind, idle.generation);
                 }
                 if self.returned.wait_until(&mut idle, deadline).timed_out() {
                     return Err(StoreError::ReadersBusy {
@@ -98,13 +112,14 @@ impl ReaderPool {
                 }
             }
         };
-        let pinned = match connection {
-            Some(connection) => Ok(connection),
-            None => self.connect(),
+        let pinned = match reader {
+            Some(reader) => Ok(reader),
+            None => self.connect(kind),
         }
-        .and_then(|connection| begin(connection, generation));
+        .and_then(|reader| begin(reader, generation));
         if pinned.is_err() {
-            self.forget_one();
+            self.idle.lock().forget(kind);
+            self.returned.notify_one();
         }
         pinned
     }
@@ -153,7 +168,10 @@ impl ReaderPool {
             idle.pinned.iter().take(most - from_unpinned).take_while(|parked| unused(parked.since)).count();
         let unpinned: Vec<_> = idle.unpinned.drain(..from_unpinned).collect();
         let pinned: Vec<_> = idle.pinned.drain(..from_pinned).collect();
-        idle.open -= unpinned.len() + pinned.len();
+        let kinds = unpinned.iter().map(|parked| parked.reader.kind);
+        for kind in kinds.chain(pinned.iter().map(|parked| parked.reader.kind)) {
+            idle.forget(kind);
+        }
         drop(idle);
     }
 
@@ -176,8 +194,15 @@ impl ReaderPool {
         idle.unpinned.clear();
     }
 
-    fn connect(&self) -> Result<Connection, StoreError> {
-        let open = || -> rusqlite::Result<Connection> {
+    /// Bytes that the page caches of idle connections hold; the others are in use by their threads.
+    pub(super) fn cache_used(&self) -> usize {
+        let idle = self.idle.lock();
+        let pinned = idle.pinned.iter().map(|parked| &parked.reader.connection);
+        pinned.chain(idle.unpinned.iter().map(|parked| &parked.reader.connection)).map(cache::used).sum()
+    }
+
+    fn connect(&self, kind: ReaderKind) -> Result<FreeReader, StoreError> {
+        let open = || -> rusqlite::Result<FreeReader> {
             let connection = super::connect(
                 &self.path,
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -186,36 +211,43 @@ impl ReaderPool {
             connection.busy_timeout(layout::BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(32);
             layout::keep_plans(&connection)?;
-            connection.pragma_update(None, "cache_size", -i64::from(self.cache_kib))?;
-            Ok(connection)
+            layout::set_cache(&connection, self.shares.reader_kib(kind))?;
+            Ok(FreeReader { connection, kind })
         };
         open().map_err(|error| failure(&error))
-    }
-
-    fn forget_one(&self) {
-        self.idle.lock().open -= 1;
-        self.returned.notify_one();
     }
 }
 
 impl Idle {
     fn unpin(&mut self, reader: PinnedReader) {
-        if end(&reader.connection).is_ok() {
-            self.unpinned.push(Parked::now(reader.connection));
+        let PinnedReader { connection, kind, .. } = reader;
+        if end(&connection).is_ok() {
+            self.unpinned.push(Parked::now(FreeReader { connection, kind }));
         } else {
-            self.open -= 1;
+            self.forget(kind);
         }
+    }
+
+    fn count(&mut self, kind: ReaderKind) {
+        self.open += 1;
+        self.frequent += usize::from(kind == ReaderKind::Frequent);
+    }
+
+    fn forget(&mut self, kind: ReaderKind) {
+        self.open -= 1;
+        self.frequent -= usize::from(kind == ReaderKind::Frequent);
     }
 }
 
 /// Begins a read transaction. Only its first read fixes what it sees; reading the timestamp does that.
-fn begin(connection: Connection, generation: u64) -> Result<PinnedReader, StoreError> {
-    connection
+fn begin(reader: FreeReader, generation: u64) -> Result<PinnedReader, StoreError> {
+    let FreeReader { connection, kind } = reader;
+    let timestamp = connection
         .prepare_cached("BEGIN")
         .and_then(|mut statement| statement.execute([]))
+        .and_then(|_| layout::durable_timestamp(&connection))
         .map_err(|error| failure(&error))?;
-    let timestamp = layout::durable_timestamp(&connection)?;
-    Ok(PinnedReader { connection, timestamp, generation })
+    Ok(PinnedReader { connection, timestamp, kind, generation })
 }
 
 fn end(connection: &Connection) -> rusqlite::Result<()> {

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
 
-use super::{failure, layout};
+use super::fault::failure;
+use super::layout;
 use crate::StoreError;
 
-/// Opcodes between two looks at the clock: often enough for a bound in tenths of a second.
-const OPCODES_PER_LOOK: i32 = 20_000;
+/// Steps between two looks at the clock. A step of the check may be a page that is read from the disk, which takes up to ten
+/// milliseconds on a slow one.
+const STEPS_PER_LOOK: i32 = 100;
 
 /// Bytes of the log that are written again at a time.
 const REWRITE_BYTES: usize = 1 << 20;
@@ -89,7 +91,7 @@ pub(super) fn check_after_crash(
     }
     let began = Instant::now();
     connection
-        .progress_handler(OPCODES_PER_LOOK, Some(move || began.elapsed() > check_max))
+        .progress_handler(STEPS_PER_LOOK, Some(move || began.elapsed() > check_max))
         .map_err(|error| failure(&error))?;
     let outcome = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     connection.progress_handler(0, None::<fn() -> bool>).map_err(|error| failure(&error))?;

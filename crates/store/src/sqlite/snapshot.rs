@@ -8,7 +8,7 @@ use freshet_values::{InternalId, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::failure;
+use super::fault::failure;
 use super::reader::{PinnedReader, ReaderPool};
 use crate::{IndexId, IndexRow, Order, ScanChunk, Snapshot, StoreError, StoredDocument, TableId};
 

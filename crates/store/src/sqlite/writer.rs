@@ -1,39 +1,92 @@
-//! The one connection that writes.
+//! The one connection that writes, and what it does when writing fails.
+//!
+//! # When a commit fails
+//!
+//! Whoever waits for the commit has to be told whether it happened, so a failure is sorted out at once:
+//!
+//! * **Before COMMIT** nothing with a commit mark is in the log. Rolling back is all; the batch is not there.
+//! * **At COMMIT** the frames of the batch may lie in the log file, complete and with a valid checksum, although SQLite
+//!   reported an error: the sync failed, or the log's shared index could not grow. No reader sees them, because the index in
+//!   memory does not have them; but whoever recovers the log after a crash would find them and take the commit for done.
+//!   The batch's fate is open.
+//!
+//! To close it, a small transaction is committed at once. It begins where the failed one began and overwrites its first
+//! frame. Checksums in the log form a chain, so from then on the old frames are void whatever happens: the batch is not
+//! there and cannot come back. It usually works even on a full disk, since that part of the log file has its blocks already.
+//! If it fails, too, the answer is [`StoreError::Undecided`], nothing else is written, and [`Writer::recover`] tries the
+//! same later, also on a new connection. (A commit for which the log itself found no room is certain anyway: its last
+//! frame, which has the commit mark, could not be written.) The last connection must not be closed meanwhile, only
+//! replaced: the first one to open the file again would recover the log, and find what readers were not shown.
+//!
+//! # When a sync fails
+//!
+//! The kernel reports a failed fsync once, may drop what it could not write, and calls the pages clean: a second fsync
+//! succeeds and proves nothing (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So no
+//! sync is ever repeated here to make the same bytes durable. What counts are bytes written again after the failure and
+//! synced then: the small transaction writes its frame, and with it the pages of the file that the failed sync left in
+//! doubt and that are still needed. Frames before it had been synced by their own commits. The same goes for a
+//! checkpoint whose sync failed: SQLite counts it as not done, copies all of it again, and keeps the log until a copy has
+//! been synced.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use freshet_values::{InternalId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::checkpoint::Checkpoints;
+use super::fault::failure;
 use super::reader::ReaderPool;
-use super::{failure, layout};
-use crate::{Batch, CommitRecord, DocumentWrite, IndexId, IndexWrite, StoreError, TableId};
+use super::{SqliteOptions, layout, log, opening};
+use crate::{Batch, DocumentWrite, IndexId, IndexWrite, StoreError, TableId};
 
 /// Row numbers of the documents that a batch inserted; `None` for those that it deleted.
 type Rows = HashMap<(TableId, InternalId), Option<i64>>;
+
+/// Room that the disk must have before writing is worth another try: a few commits of the usual size.
+const PROBE_BYTES: usize = 64 << 10;
+/// Unused pages given back in one transaction; each may move a page and change two others.
+const SHRINK_STEP_PAGES: u32 = 128;
+/// Not below a share of this of the file: unused pages are the next commits' room.
+const FREE_SHARE_MAX: u32 = 5;
 
 pub(super) struct Writer {
     connection: Connection,
     checkpoints: Checkpoints,
     /// The last commit; the next one must be later.
     timestamp: Timestamp,
-    /// Why nothing may be written any more.
-    poisoned: Option<String>,
+    /// Why the last commit's fate is open, and nothing may be written.
+    undecided: Option<String>,
     /// The file says that it was closed properly, so it must not change any more.
     closed: bool,
+    /// For opening another connection when this one cannot write any more.
+    path: PathBuf,
+    options: SqliteOptions,
+}
+
+/// Where a commit failed.
+enum Failed {
+    BeforeCommit(rusqlite::Error),
+    AtCommit(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Failed::BeforeCommit(error)
+    }
 }
 
 impl Writer {
     pub(super) fn new(
         mut connection: Connection,
         timestamp: Timestamp,
-        log_pages_max: u32,
+        path: PathBuf,
+        options: &SqliteOptions,
     ) -> rusqlite::Result<Writer> {
-        let checkpoints = Checkpoints::take_over(&mut connection, log_pages_max)?;
-        Ok(Writer { connection, checkpoints, timestamp, poisoned: None, closed: false })
+        let checkpoints = Checkpoints::take_over(&mut connection, options.log_pages_max)?;
+        let options = options.clone();
+        Ok(Writer { connection, checkpoints, timestamp, undecided: None, closed: false, path, options })
     }
 
     /// To be called after each write.
@@ -43,37 +96,128 @@ impl Writer {
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.refuse_if_over()?;
-        let mut last = self.timestamp;
+        let before = self.timestamp;
+        let mut last = before;
         for commit in &batch.commits {
             if commit.timestamp <= last {
                 return Err(StoreError::OutOfOrder { given: commit.timestamp.0, current: last.0 });
             }
             last = commit.timestamp;
         }
-        match self.write(batch, last) {
+        let cause = match self.write(batch, last) {
             Ok(()) => {
                 self.timestamp = last;
-                Ok(())
+                return Ok(());
             }
+            // SQLite rolls back by itself, or when the transaction was dropped; if it could not, it must not be built on.
+            Err(Failed::BeforeCommit(error)) if self.connection.is_autocommit() => {
+                return Err(failure(&error));
+            }
+            Err(Failed::BeforeCommit(error) | Failed::AtCommit(error)) => error,
+        };
+        let is_certain = cause.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) && self.lacks(last);
+        let cause = failure(&cause);
+        if !is_certain {
+            self.undecided = Some(cause.to_string());
+        }
+        match self.settle() {
+            // It was visible, so SQLite had synced it before whatever it reported.
+            Ok(()) if last > before && self.timestamp >= last => Ok(()),
+            Ok(()) => Err(cause),
+            Err(_) if is_certain => Err(cause),
             Err(error) => {
-                // Whether the commit reached the disk is unknown, so this process must not build on either answer.
-                let error = failure(&error);
-                self.poisoned = Some(error.to_string());
-                Err(error)
+                tracing::warn!(%cause, %error, "whether a commit was stored stays open for now");
+                Err(StoreError::Undecided(cause.to_string()))
             }
         }
     }
 
-    /// Runs housekeeping in a transaction of its own. A failure undoes it and poisons nothing: no promise hangs on it.
-    pub(super) fn maintain(
+    /// See [`crate::Store::recover`].
+    pub(super) fn recover(&mut self) -> Result<Timestamp, StoreError> {
+        if self.closed {
+            return Err(StoreError::Closed);
+        }
+        self.settle()?;
+        // A full disk may well have room for that little. What is in the log already need not be there twice.
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            tracing::debug!(%error, "the write-ahead log could not be copied to the database file");
+        }
+        probe(&self.connection, PROBE_BYTES).map_err(|error| failure(&error))?;
+        Ok(self.timestamp)
+    }
+
+    /// Whether a snapshot would not show this commit.
+    fn lacks(&self, timestamp: Timestamp) -> bool {
+        self.connection.is_autocommit()
+            && layout::durable_timestamp(&self.connection).is_ok_and(|visible| visible < timestamp)
+    }
+
+    /// Commits something small, which makes sure that what was not visible before never will be; on another connection if
+    /// this one cannot.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let settled = match settle_on(&self.connection) {
+            Err(error) => {
+                tracing::debug!(%error, "the connection cannot write; trying another");
+                self.reconnect()
+            }
+            Ok(timestamp) => Ok(timestamp),
+        };
+        self.timestamp = settled?;
+        self.undecided = None;
+        Ok(())
+    }
+
+    /// Goes on with a new connection if that one can write.
+    fn reconnect(&mut self) -> Result<Timestamp, StoreError> {
+        let mut connection = opening::connect_writer(&self.path, &self.options)?;
+        let timestamp = settle_on(&connection).map_err(|error| failure(&error))?;
+        let checkpoints = Checkpoints::take_over(&mut connection, self.options.log_pages_max)
+            .map_err(|error| failure(&error))?;
+        self.checkpoints = checkpoints;
+        // The old connection is closed when the new one has the file open.
+        self.connection = connection;
+        Ok(timestamp)
+    }
+
+    /// Runs housekeeping in a transaction of its own. A failure undoes it, and should it come back after a crash, no harm
+    /// is done: no promise hangs on it.
+    pub(super) fn maintain<T>(
         &mut self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
-    ) -> Result<usize, StoreError> {
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         self.refuse_if_over()?;
-        let transaction = self.connection.transaction().map_err(|error| failure(&error))?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| failure(&error))?;
         let done = work(&transaction).map_err(|error| failure(&error))?;
         transaction.commit().map_err(|error| failure(&error))?;
         Ok(done)
+    }
+
+    /// Gives some unused pages back to the disk if there are many; returns whether there are still too many.
+    pub(super) fn shrink_step(&mut self) -> Result<bool, StoreError> {
+        let free_max = self.options.free_pages_max;
+        self.maintain(|connection| {
+            let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+            let (free, pages) = (pragma("freelist_count")?, pragma("page_count")?);
+            let spare = free.saturating_sub(free_max.max(pages / FREE_SHARE_MAX));
+            if spare == 0 {
+                return Ok(false);
+            }
+            let step = spare.min(SHRINK_STEP_PAGES);
+            // Moves one page for each row that it returns.
+            let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            // A file whose pages cannot be moved must not be tried for ever.
+            Ok(spare > step && pragma("page_count")? < pages)
+        })
+    }
+
+    /// Bytes that this connection's page cache holds.
+    pub(super) fn cache_used(&self) -> usize {
+        super::cache::used(&self.connection)
     }
 
     pub(super) fn limit_pages(&self, pages_max: u32) -> Result<(), StoreError> {
@@ -86,7 +230,9 @@ impl Writer {
         if self.closed {
             return Ok(());
         }
-        self.refuse_if_over()?;
+        if self.undecided.is_some() {
+            self.settle()?;
+        }
         layout::set_meta(&self.connection, layout::META_CLEAN, "1").map_err(|error| failure(&error))?;
         self.closed = true;
         // Leaves one file behind that can be copied by itself, unless somebody still reads; nobody is waited for.
@@ -97,20 +243,19 @@ impl Writer {
     }
 
     fn refuse_if_over(&self) -> Result<(), StoreError> {
-        match &self.poisoned {
-            Some(cause) => Err(StoreError::Poisoned(cause.clone())),
+        match &self.undecided {
+            Some(cause) => Err(StoreError::Undecided(cause.clone())),
             None if self.closed => Err(StoreError::Closed),
             None => Ok(()),
         }
     }
 
-    fn write(&mut self, batch: &Batch, last: Timestamp) -> rusqlite::Result<()> {
-        let transaction =
-            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    fn write(&mut self, batch: &Batch, last: Timestamp) -> Result<(), Failed> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let rows = write_documents(&transaction, batch)?;
         write_entries(&transaction, batch, &rows)?;
         for commit in &batch.commits {
-            append_to_log(&transaction, commit)?;
+            log::append(&transaction, commit)?;
         }
         for (table, documents) in &batch.counts {
             transaction
@@ -131,8 +276,25 @@ impl Writer {
             }
         }
         layout::set_meta(&transaction, layout::META_TIMESTAMP, &last.0.to_string())?;
-        transaction.commit()
+        transaction.commit().map_err(Failed::AtCommit)
     }
+}
+
+/// Ends whatever a failed commit left behind, overwrites its frames, and returns the last commit.
+fn settle_on(connection: &Connection) -> rusqlite::Result<Timestamp> {
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    probe(connection, 1)?;
+    layout::durable_timestamp(connection)
+}
+
+/// Writes a row of so many bytes to the disk, and removes it again.
+pub(super) fn probe(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    const META_PROBE: &str = "probe";
+    layout::set_meta(connection, META_PROBE, &"x".repeat(bytes))?;
+    connection.execute("DELETE FROM freshet_meta WHERE name = ?1", [META_PROBE])?;
+    Ok(())
 }
 
 /// Writes the last version of every document: of a row written by many commits of the group, one write is enough.
@@ -212,24 +374,4 @@ fn find_row(
         .prepare_cached("SELECT row FROM freshet_documents WHERE table_id = ?1 AND id = ?2")?
         .query_row(params![table.0, &internal.0[..]], |row| row.get(0))
         .optional()
-}
-
-fn append_to_log(connection: &Connection, commit: &CommitRecord) -> rusqlite::Result<()> {
-    if commit.documents.is_empty() {
-        return Ok(());
-    }
-    let length: usize =
-        commit.documents.iter().map(|write| 64 + write.new.as_ref().map_or(4, |new| new.json.len())).sum();
-    let mut text = String::with_capacity(length);
-    for write in &commit.documents {
-        text.push(if text.is_empty() { '[' } else { ',' });
-        let document = write.new.as_ref().map_or("null", |new| &*new.json);
-        write!(text, "[{},\"{}\",{}]", write.table.0, hex::encode(write.internal.0), document)
-            .expect("writing to a string does not fail");
-    }
-    text.push(']');
-    connection
-        .prepare_cached("INSERT INTO freshet_commit_log VALUES (?1, ?2)")?
-        .execute(params![commit.timestamp.0.cast_signed(), text])?;
-    Ok(())
 }
