@@ -99,7 +99,7 @@ impl Actors {
     /// Writes down what happened.
     pub(crate) fn note(&mut self, line: &str) {
         let operations = self.disk.counters().operations;
-        self.trace.push(format!("[{operations}] {line}"));
+        self.trace.push(&format!("[{operations}] {line}"));
     }
 
     /// Keeps the first violation.
@@ -169,6 +169,16 @@ impl Actors {
     fn begin(&mut self, client: usize) -> Checked {
         let database = self.database();
         let past = self.rng.random_bool(0.15);
+        let guard = if !past && self.rng.random_bool(0.1) {
+            let free = !self.is_held();
+            let guard = database.exclusive();
+            check(guard.is_ok() == free, || {
+                format!("the exclusive token is free: {free}, but {:?}", guard.is_ok())
+            })?;
+            guard.ok()
+        } else {
+            None
+        };
         let begun = if past {
             let count = self.history.timestamps().len();
             let ts = self.history.timestamps().nth(self.rng.random_range(0..count)).expect("counted");
@@ -177,14 +187,22 @@ impl Actors {
             database.begin()
         };
         match begun {
-            Ok(transaction) => {
+            Ok(mut transaction) => {
                 let state = self.history.at(transaction.snapshot_ts()).1.state.clone();
-                self.note(&format!("client {client} begins at {}", transaction.snapshot_ts()));
-                self.clients[client] = Some(Session::new(transaction, state, past));
+                let alone = guard.is_some();
+                guard.into_iter().for_each(|guard| transaction.hold(guard));
+                let how = if alone { " alone" } else { "" };
+                self.note(&format!("client {client} begins{how} at {}", transaction.snapshot_ts()));
+                self.clients[client] = Some(Session { past, alone, ..Session::new(transaction, state) });
                 Ok(())
             }
             Err(error) => self.endure(client, Setback::Error(error.into()), past),
         }
+    }
+
+    /// Whether some client has the exclusive token.
+    fn is_held(&self) -> bool {
+        self.clients.iter().flatten().any(|session| session.alone)
     }
 
     /// Accepts an error if there is a reason for it.
@@ -224,26 +242,33 @@ impl Actors {
                 format!("a transaction without writes ended with {committed:?}")
             });
         }
-        let Session { transaction, base, operations, .. } = session;
+        let Session { transaction, base, operations, alone, .. } = session;
         let before = database.visible_ts();
         let failed = database.failure().is_some();
         match database.commit(transaction) {
             Ok(commit) => {
                 self.commits += 1;
                 self.note(&format!("client {client} commits at {}", commit.ts));
-                check(!failed, || "a commit succeeded although the database is read-only".to_owned())?;
+                check(database.failure().is_none(), || {
+                    "a commit succeeded although the database is read-only".to_owned()
+                })?;
                 self.record(before, commit.ts, &operations)
             }
-            Err(CommitError::Conflict { .. }) => {
+            Err(CommitError::Conflict { conflicting_ts, .. }) => {
                 self.conflicts += 1;
                 self.note(&format!("client {client} meets a conflict"));
+                // One that is too old to tell may be refused even so.
+                check(!alone || conflicting_ts.is_none(), || {
+                    format!("a conflict with {conflicting_ts:?} although the exclusive token was held")
+                })?;
                 check(before > base || failed, || {
                     format!("a conflict at {base} although nothing was committed since")
                 })
             }
             Err(CommitError::Overloaded) => {
                 self.note(&format!("client {client} finds the queue full"));
-                check(database.queued().0 > 0, || "overloaded, but nothing waits".to_owned())
+                let excused = database.queued().0 > 0 || self.is_held();
+                check(excused, || "overloaded, but nothing waits and nobody runs alone".to_owned())
             }
             Err(CommitError::ReadOnly(_)) => {
                 self.note(&format!("client {client} finds the database read-only"));

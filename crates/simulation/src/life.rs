@@ -254,6 +254,10 @@ impl World {
                 actors.clock.set_back(self.rng.random_range(0..1_000_000_000));
                 Ok(())
             }
+            2 if self.plan.room.is_some() => {
+                self.change_room();
+                Ok(())
+            }
             2..8 => {
                 let actors = self.actors.lock();
                 let nanos = match self.rng.random_range(0..10) {
@@ -273,7 +277,16 @@ impl World {
         }
     }
 
-    /// After a failed write there is sometimes room again.
+    /// Somebody frees space, or takes it.
+    fn change_room(&mut self) {
+        let room = self.plan.room.unwrap_or(0);
+        let more = if self.rng.random() { Some(self.rng.random_range(0..=room)) } else { None };
+        let bytes_max = more.map(|more| self.disk.used() + more);
+        self.disk.set_faults(Faults { bytes_max, ..self.disk.faults() });
+        self.note(&format!("the disk has room for {more:?} more bytes"));
+    }
+
+    /// A group could not be stored, or all is well.
     fn after_failure(&mut self, life: &Life) -> Checked {
         let Some(cause) = life.database.failure() else { return Ok(()) };
         let mut actors = self.actors.lock();

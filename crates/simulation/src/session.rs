@@ -19,6 +19,8 @@ pub(crate) struct Session {
     pub(crate) base: Timestamp,
     /// It began at a moment of the past, so it may lose sight of it.
     pub(crate) past: bool,
+    /// It holds the exclusive token.
+    pub(crate) alone: bool,
     pub(crate) frames: Frames,
     pub(crate) operations: Vec<Operation>,
 }
@@ -45,9 +47,16 @@ impl From<Violation> for Setback {
 type Step = Result<Option<Operation>, Setback>;
 
 impl Session {
-    pub(crate) fn new(transaction: Transaction, state: State, past: bool) -> Session {
+    pub(crate) fn new(transaction: Transaction, state: State) -> Session {
         let base = transaction.snapshot_ts();
-        Session { transaction, base, past, frames: Frames::new(state), operations: Vec::new() }
+        Session {
+            transaction,
+            base,
+            past: false,
+            alone: false,
+            frames: Frames::new(state),
+            operations: Vec::new(),
+        }
     }
 
     /// Does something; returns a line for the trace.

@@ -23,7 +23,7 @@ impl Default for Trace {
 
 impl Trace {
     /// Adds a line.
-    pub fn push(&mut self, line: String) {
+    pub fn push(&mut self, line: &str) {
         for byte in line.bytes() {
             self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
