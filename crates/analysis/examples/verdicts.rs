@@ -26,7 +26,13 @@ fn main() -> std::io::Result<()> {
             Verdict::Fresh(reasons) => {
                 println!("{path}: fresh");
                 for reason in reasons {
-                    println!("    {}:{}:{} {}", reason.module, reason.line + 1, reason.column + 1, reason.message);
+                    println!(
+                        "    {}:{}:{} {}",
+                        reason.module,
+                        reason.line + 1,
+                        reason.column + 1,
+                        reason.message
+                    );
                 }
             }
         }

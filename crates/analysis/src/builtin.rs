@@ -33,13 +33,19 @@ impl<'a> Solver<'a> {
                 self.edge(this, ret);
                 self.edge(self.primitive, ret);
                 let elements = self.node();
-                self.attach(this, Use::LoadAllFor { to: elements, receiver: self.values_of(self.primitive)[0], at });
+                self.attach(
+                    this,
+                    Use::LoadAllFor { to: elements, receiver: self.values_of(self.primitive)[0], at },
+                );
                 self.edge(elements, ret);
                 for arg in args.all() {
                     self.react(this, move |solver, value| solver.store(value, Key::ANY, arg, at));
                     let callback_args = Rc::new(Args { fixed: Vec::new(), rest: Some(elements) });
                     let empty = self.empty;
-                    self.attach(arg, Use::Call { this: empty, name: None, args: callback_args, ret: empty, at });
+                    self.attach(
+                        arg,
+                        Use::Call { this: empty, name: None, args: callback_args, ret: empty, at },
+                    );
                 }
             }
             Native::Prototype(_) => {}
@@ -85,7 +91,8 @@ impl<'a> Solver<'a> {
                 self.attach(value, Use::Deep { to: None, calls: false, at });
                 let tree = self.json_tree(at, 101);
                 self.edge(tree, ret);
-                for (tag, kind) in [(102, Kind::Map), (103, Kind::Set), (104, Kind::Date), (105, Kind::Bytes)] {
+                for (tag, kind) in [(102, Kind::Map), (103, Kind::Set), (104, Kind::Date), (105, Kind::Bytes)]
+                {
                     let made = self.make(at, tag, kind);
                     for slot in [Key::INNER, Key::MAP_KEY, Key::ELEMENT] {
                         let slot = self.field(made, slot);
@@ -104,7 +111,8 @@ impl<'a> Solver<'a> {
             "queueMicrotask" | "setTimeout" | "setInterval" => {
                 let callback = self.argument(args, 0);
                 let this = self.empty;
-                let rest = Rc::new(Args { fixed: args.fixed.iter().skip(2).copied().collect(), rest: args.rest });
+                let rest =
+                    Rc::new(Args { fixed: args.fixed.iter().skip(2).copied().collect(), rest: args.rest });
                 let empty = self.empty;
                 self.attach(callback, Use::Call { this, name: None, args: rest, ret: empty, at });
                 self.edge(self.primitive, ret);
@@ -118,7 +126,11 @@ impl<'a> Solver<'a> {
                 self.promise_of(node, ret, at, 107);
             }
             "BigInt" | "String" | "Number" | "Boolean" | "parseInt" | "parseFloat" => {
-                let node = if matches!(name, "Number" | "parseInt" | "parseFloat") { self.number } else { self.primitive };
+                let node = if matches!(name, "Number" | "parseInt" | "parseFloat") {
+                    self.number
+                } else {
+                    self.primitive
+                };
                 self.edge(node, ret);
             }
             _ if self.is_host_class(owner) => self.construct_named(name, args, ret, at),
@@ -164,6 +176,11 @@ impl<'a> Solver<'a> {
             }
             ("JSON", _) => {
                 let value = self.argument(args, 0);
+                if args.fixed.len() < 2 && args.rest.is_none() {
+                    self.attach(value, Use::Deep { to: None, calls: false, at });
+                    self.edge(self.primitive, ret);
+                    return;
+                }
                 let seen = self.node();
                 self.attach(value, Use::Deep { to: Some(seen), calls: false, at });
                 let primitive = self.primitive;
@@ -176,7 +193,9 @@ impl<'a> Solver<'a> {
                 self.varies(at, "Math.random");
                 self.edge(self.number, ret);
             }
-            ("Math", "max" | "min" | "floor" | "ceil" | "round" | "trunc" | "abs") => self.edge(self.number, ret),
+            ("Math", "max" | "min" | "floor" | "ceil" | "round" | "trunc" | "abs") => {
+                self.edge(self.number, ret)
+            }
             ("Date", "now") => {
                 self.varies(at, "Date.now");
                 self.edge(self.number, ret);
@@ -225,8 +244,11 @@ impl<'a> Solver<'a> {
                 self.attach(iterable, Use::Iterate { to: elements, at });
                 self.call_back(args, 1, &[elements, number], ignored, at);
             }
-            ("console", "count" | "countReset" | "time" | "timeEnd" | "timeLog" | "group" | "groupEnd"
-                | "groupCollapsed") => {
+            (
+                "console",
+                "count" | "countReset" | "time" | "timeEnd" | "timeLog" | "group" | "groupEnd"
+                | "groupCollapsed",
+            ) => {
                 if self.phase(at.frame) == Phase::Call && matches!(name, "count" | "countReset") {
                     self.object_to(at.site, format!("calls `console.{name}`, which counts across calls"));
                 }
@@ -276,7 +298,10 @@ impl<'a> Solver<'a> {
                 self.add(ret, made);
             }
             ("WebAssembly", _) => {
-                self.object_to(at.site, format!("uses `WebAssembly.{name}`, whose memory the analysis cannot see"));
+                self.object_to(
+                    at.site,
+                    format!("uses `WebAssembly.{name}`, whose memory the analysis cannot see"),
+                );
             }
             ("Math" | "Number" | "String" | "BigInt" | "Date" | "Symbol" | "ArrayBuffer" | "RegExp", _) => {
                 self.edge(self.primitive, ret);
@@ -326,7 +351,10 @@ impl<'a> Solver<'a> {
                 self.edge(first, ret);
             }
             "Function" => {
-                self.object_to(at.site, "calls `Function`, which runs code that cannot be analysed".to_owned());
+                self.object_to(
+                    at.site,
+                    "calls `Function`, which runs code that cannot be analysed".to_owned(),
+                );
             }
             "Array" => {
                 let made = self.make(at, 131, Kind::Array);
@@ -361,7 +389,10 @@ impl<'a> Solver<'a> {
                 self.add(ret, made);
             }
             "FinalizationRegistry" => {
-                self.object_to(at.site, "uses a `FinalizationRegistry`, which runs code between calls".to_owned());
+                self.object_to(
+                    at.site,
+                    "uses a `FinalizationRegistry`, which runs code between calls".to_owned(),
+                );
             }
             "Promise" => {
                 self.rejections_cross(at.frame);
@@ -382,8 +413,15 @@ impl<'a> Solver<'a> {
                 // Traps other than those for reading, writing and calling may run wherever the proxy is touched.
                 let primitive = self.primitive;
                 for name in [
-                    "has", "deleteProperty", "ownKeys", "getOwnPropertyDescriptor", "defineProperty",
-                    "getPrototypeOf", "setPrototypeOf", "isExtensible", "preventExtensions",
+                    "has",
+                    "deleteProperty",
+                    "ownKeys",
+                    "getOwnPropertyDescriptor",
+                    "defineProperty",
+                    "getPrototypeOf",
+                    "setPrototypeOf",
+                    "isExtensible",
+                    "preventExtensions",
                 ] {
                     let name = self.name(name);
                     let trap_args = Rc::new(Args { fixed: vec![target, primitive], rest: Some(primitive) });
@@ -492,10 +530,12 @@ impl<'a> Solver<'a> {
         }
         match args.fixed.len() {
             1 => is_text(args.fixed.first()),
-            2 => self.values_of(args.fixed[1]).iter().all(|&flags| match *self.kind(flags) {
-                Kind::Text(name) => !self.spelled(name).contains(['g', 'y']),
-                _ => false,
-            }) && is_text(args.fixed.get(1)),
+            2 => {
+                self.values_of(args.fixed[1]).iter().all(|&flags| match *self.kind(flags) {
+                    Kind::Text(name) => !self.spelled(name).contains(['g', 'y']),
+                    _ => false,
+                }) && is_text(args.fixed.get(1))
+            }
             _ => false,
         }
     }

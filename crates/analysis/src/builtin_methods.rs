@@ -33,7 +33,9 @@ impl<'a> Solver<'a> {
                 self.edge(self.number, ret);
                 self.edge(self.primitive, ret);
             }
-            "String" | "Number" | "Boolean" | "BigInt" | "Symbol" => self.call_text_method(name, args, ret, at),
+            "String" | "Number" | "Boolean" | "BigInt" | "Symbol" => {
+                self.call_text_method(name, args, ret, at)
+            }
             "Object" => self.call_object_method(name, this, args, ret, at),
             "ArrayBuffer" | "SharedArrayBuffer" => {
                 if name != "slice" {
@@ -58,7 +60,10 @@ impl<'a> Solver<'a> {
     /// Connects an internal slot of each object to a node.
     fn load_slot(&mut self, objects: Node, slot: Key, to: Node) {
         self.react(objects, move |solver, object| {
-            if !matches!(solver.kind(object), Kind::Native(_) | Kind::Text(_) | Kind::Primitive | Kind::Number) {
+            if !matches!(
+                solver.kind(object),
+                Kind::Native(_) | Kind::Text(_) | Kind::Primitive | Kind::Number
+            ) {
                 let slot = solver.field(object, slot);
                 solver.edge(slot, to);
             }
@@ -67,7 +72,10 @@ impl<'a> Solver<'a> {
 
     fn store_slot(&mut self, objects: Node, slot: Key, from: Node) {
         self.react(objects, move |solver, object| {
-            if !matches!(solver.kind(object), Kind::Native(_) | Kind::Text(_) | Kind::Primitive | Kind::Number) {
+            if !matches!(
+                solver.kind(object),
+                Kind::Native(_) | Kind::Text(_) | Kind::Primitive | Kind::Number
+            ) {
                 let slot = solver.field(object, slot);
                 solver.edge(from, slot);
             }
@@ -456,7 +464,8 @@ impl<'a> Solver<'a> {
         let first = self.argument(args, 0);
         match name {
             "call" => {
-                let rest = Rc::new(Args { fixed: args.fixed.iter().skip(1).copied().collect(), rest: args.rest });
+                let rest =
+                    Rc::new(Args { fixed: args.fixed.iter().skip(1).copied().collect(), rest: args.rest });
                 self.attach(this, Use::Call { this: first, name: None, args: rest, ret, at });
             }
             "apply" => {
@@ -468,7 +477,8 @@ impl<'a> Solver<'a> {
                 self.attach(this, Use::Call { this: first, name: None, args: rest, ret, at });
             }
             "bind" => {
-                let bound = Rc::new(Args { fixed: args.fixed.iter().skip(1).copied().collect(), rest: args.rest });
+                let bound =
+                    Rc::new(Args { fixed: args.fixed.iter().skip(1).copied().collect(), rest: args.rest });
                 let kind = Kind::Bound { target: this, this: first, args: bound };
                 // One function for each set of targets and arguments.
                 let made = self.make(at, 0x8000_0000 | this.0, kind);
@@ -584,7 +594,10 @@ impl<'a> Solver<'a> {
         let empty = self.empty;
         let given = Rc::new(Args { fixed: Vec::new(), rest: Some(primitive) });
         for arg in args.all() {
-            self.attach(arg, Use::Call { this: empty, name: None, args: Rc::clone(&given), ret: ignored, at });
+            self.attach(
+                arg,
+                Use::Call { this: empty, name: None, args: Rc::clone(&given), ret: ignored, at },
+            );
         }
         let tree = self.json_tree(at, 380);
         self.edge(tree, ret);
@@ -614,7 +627,10 @@ impl<'a> Solver<'a> {
                     let callback = self.argument(args, 1);
                     let tree = self.json_tree(at, 381);
                     let given = Rc::new(Args { fixed: Vec::new(), rest: Some(tree) });
-                    self.attach(callback, Use::Call { this: empty, name: None, args: given, ret: replaced, at });
+                    self.attach(
+                        callback,
+                        Use::Call { this: empty, name: None, args: given, ret: replaced, at },
+                    );
                     self.converted_at(replaced, at);
                     self.edge(primitive, ret);
                 } else if name == "matchAll" {
@@ -634,7 +650,9 @@ impl<'a> Solver<'a> {
                 self.edge(primitive, inner);
                 self.add(ret, iterator);
             }
-            "indexOf" | "lastIndexOf" | "charCodeAt" | "codePointAt" | "localeCompare" => self.edge(self.number, ret),
+            "indexOf" | "lastIndexOf" | "charCodeAt" | "codePointAt" | "localeCompare" => {
+                self.edge(self.number, ret)
+            }
             _ => self.edge(primitive, ret),
         }
     }

@@ -15,7 +15,10 @@ impl<'a> Solver<'a> {
                 self.edge(first, ret);
                 let sources: Vec<Node> = args.fixed.iter().skip(1).copied().chain(args.rest).collect();
                 self.react(first, move |solver, into| {
-                    if !matches!(solver.kind(into), Kind::Text(_) | Kind::Primitive | Kind::Number | Kind::Native(_)) {
+                    if !matches!(
+                        solver.kind(into),
+                        Kind::Text(_) | Kind::Primitive | Kind::Number | Kind::Native(_)
+                    ) {
                         for &source in &sources {
                             solver.attach(source, Use::CopyInto { into, at });
                             solver.assign_through_setters(into, source, at);
@@ -102,7 +105,36 @@ impl<'a> Solver<'a> {
                 self.call_back(args, 1, &[elements, number], ignored, at);
                 self.add(ret, made);
             }
-            "getOwnPropertyDescriptor" | "getOwnPropertyDescriptors" => {
+            "getOwnPropertyDescriptor" => {
+                let made = self.make(at, 209, Kind::Object);
+                let value = self.name("value");
+                let slot = self.field(made, value);
+                self.attach(first, Use::LoadBy { key: second, to: slot, at });
+                self.react(first, move |solver, object| {
+                    let functions = [("get", Key::getter as fn(Key) -> Key), ("set", Key::setter)];
+                    for (part, accessor) in functions {
+                        let part = solver.name(part);
+                        let slot = solver.field(made, part);
+                        if matches!(solver.kind(object), Kind::Native(_)) {
+                            // Accessors of built-ins are among what is loaded by name.
+                            let value = solver.field(made, value);
+                            solver.edge(value, slot);
+                            continue;
+                        }
+                        let accessors: Vec<Node> = solver.values[object.0 as usize]
+                            .fields
+                            .iter()
+                            .filter(|(key, _)| key.is_accessor() && accessor(key.plain()) == **key)
+                            .map(|(_, node)| *node)
+                            .collect();
+                        for accessor in accessors {
+                            solver.edge(accessor, slot);
+                        }
+                    }
+                });
+                self.add(ret, made);
+            }
+            "getOwnPropertyDescriptors" => {
                 // Getters and setters are handed out as values, and so is everything else.
                 let made = self.make(at, 208, Kind::Object);
                 let any = self.field(made, Key::ANY);
@@ -168,7 +200,8 @@ impl<'a> Solver<'a> {
                     return;
                 }
                 if !solver.accessors.contains(&name) {
-                    let spelled = if name == Key::ANY { "*".to_owned() } else { solver.spelled(name).to_owned() };
+                    let spelled =
+                        if name == Key::ANY { "*".to_owned() } else { solver.spelled(name).to_owned() };
                     solver.accessors_missed.insert(spelled);
                 }
                 let slot = solver.field(object, accessor);
@@ -192,7 +225,10 @@ impl<'a> Solver<'a> {
     pub(crate) fn load_every(&mut self, objects: Node, to: Node, at: At) {
         self.enumerate(objects, at);
         self.react(objects, move |solver, object| {
-            if matches!(solver.kind(object), Kind::Opaque { .. } | Kind::Proxy | Kind::Native(_) | Kind::Namespace(_)) {
+            if matches!(
+                solver.kind(object),
+                Kind::Opaque { .. } | Kind::Proxy | Kind::Native(_) | Kind::Namespace(_)
+            ) {
                 solver.load_all(object, to, object, at);
             } else if !matches!(solver.kind(object), Kind::Text(_) | Kind::Number | Kind::Primitive) {
                 solver.watch(object, crate::value::Watcher::LoadAll { to, receiver: object, at });

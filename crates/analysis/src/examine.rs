@@ -17,9 +17,9 @@ use crate::{Analysis, Module, Reason, Verdict};
 /// Source text of all modules together, in bytes.
 const SOURCE_BYTES_MAX: usize = 32 << 20;
 /// Constraint steps of one run over one set of entry modules.
-const RUN_STEPS_MAX: u64 = 30_000_000;
+const RUN_STEPS_MAX: u64 = 8_000_000;
 /// Constraint steps of a whole analysis.
-const TOTAL_STEPS_MAX: u64 = 120_000_000;
+const TOTAL_STEPS_MAX: u64 = 60_000_000;
 /// Reasons reported for one module.
 const REASONS_MAX: usize = 5;
 /// Runs needed until no new accessor turns up.
@@ -48,19 +48,32 @@ pub(crate) fn analyze(modules: &[Module<'_>]) -> Analysis {
     let parsed = Modules::parse(modules, &allocator);
     let mut budget = TOTAL_STEPS_MAX;
 
-    // All entries in one run first. It knows everything that a run over one entry would find and more, so an entry
-    // that reaches nothing it found is verified; only the others are looked at alone.
-    let entries: Vec<usize> = (0..modules.len()).filter(|&index| !modules[index].path.starts_with(CHUNKS)).collect();
-    let together = examine(&parsed, &entries, &mut budget);
-
     let mut verdicts = HashMap::new();
-    for (index, module) in modules.iter().enumerate() {
-        let verdict = if parsed.list[index].asks_for_reuse {
-            Verdict::Reuse
-        } else {
-            decide(&parsed, index, together.as_deref(), &mut budget)
+    let mut found_anywhere: FxHashSet<Found> = FxHashSet::default();
+    // Those with little code first, so that a large one does not use up what they need.
+    let mut order: Vec<(usize, usize)> = (0..modules.len())
+        .map(|index| {
+            let reached = parsed.closure(&[index]);
+            (reached.iter().map(|&module| parsed.list[module].source.len()).sum(), index)
+        })
+        .collect();
+    order.sort_unstable();
+    // Entries one by one: what one does with shared code says nothing about another.
+    let (chunks, entries): (Vec<usize>, Vec<usize>) =
+        order.into_iter().map(|(_, index)| index).partition(|&index| modules[index].path.starts_with(CHUNKS));
+    for index in entries {
+        let verdict = match parsed.list[index].asks_for_reuse {
+            true => Verdict::Reuse,
+            false => decide(&parsed, index, &mut found_anywhere, &mut budget),
         };
-        verdicts.insert(module.path.to_owned(), verdict);
+        verdicts.insert(modules[index].path.to_owned(), verdict);
+    }
+    for index in chunks {
+        let reached = parsed.closure(&[index]);
+        let mut found = objections(&parsed, &reached);
+        found.extend(found_anywhere.iter().filter(|found| reached.contains(&found.module)).cloned());
+        let verdict = if found.is_empty() { Verdict::Verified } else { fresh(&parsed, found) };
+        verdicts.insert(modules[index].path.to_owned(), verdict);
     }
     Analysis::new(verdicts)
 }
@@ -69,42 +82,37 @@ fn too_large(modules: &[Module<'_>]) -> Analysis {
     Analysis::all_fresh(modules.iter().map(|module| module.path), "is too large to analyse")
 }
 
+fn objections(parsed: &Modules<'_>, reached: &[usize]) -> Vec<Found> {
+    let of = |&module: &usize| {
+        parsed.list[module].objections.iter().map(move |(offset, message)| Found {
+            module,
+            offset: *offset,
+            message: message.clone(),
+        })
+    };
+    reached.iter().flat_map(of).collect()
+}
+
 fn decide(
     parsed: &Modules<'_>,
     entry: usize,
-    together: Result<&[Found], &TooLarge>,
+    found_anywhere: &mut FxHashSet<Found>,
     budget: &mut u64,
 ) -> Verdict {
-    let reached = parsed.closure(&[entry]);
-    let objections: Vec<Found> = reached
-        .iter()
-        .flat_map(|&module| {
-            parsed.list[module].objections.iter().map(move |(offset, message)| Found {
-                module,
-                offset: *offset,
-                message: message.clone(),
-            })
-        })
-        .collect();
+    let objections = objections(parsed, &parsed.closure(&[entry]));
     if !objections.is_empty() {
         return fresh(parsed, objections);
     }
-    let concerned = |found: &Found| reached.contains(&found.module);
-    let is_chunk = parsed.list[entry].path.starts_with(CHUNKS);
-    match together {
-        Ok(found) if !found.iter().any(concerned) => return Verdict::Verified,
-        Ok(found) if is_chunk => {
-            return fresh(parsed, found.iter().filter(|found| concerned(found)).cloned().collect());
-        }
-        _ => {}
-    }
     match examine(parsed, &[entry], budget) {
         Ok(found) if found.is_empty() => Verdict::Verified,
-        Ok(found) => fresh(parsed, found),
-        Err(TooLarge) => fresh(
-            parsed,
-            vec![Found { module: entry, offset: 0, message: "is too large to analyse".to_owned() }],
-        ),
+        Ok(found) => {
+            found_anywhere.extend(found.iter().cloned());
+            fresh(parsed, found)
+        }
+        Err(TooLarge) => {
+            let message = "is too large to analyse".to_owned();
+            fresh(parsed, vec![Found { module: entry, offset: 0, message }])
+        }
     }
 }
 
@@ -154,6 +162,7 @@ fn examine(parsed: &Modules<'_>, entries: &[usize], budget: &mut u64) -> Result<
 fn run(solver: &mut Solver<'_>, first: usize, modules: &[usize], entries: &[usize]) -> Result<(), TooLarge> {
     let func = solver.func_of(first, FuncCode::Module);
     solver.call_root = solver.new_frame(func, None, Phase::Call, (u32::MAX, u32::MAX));
+    solver.evaluation_root = solver.new_frame(func, None, Phase::Evaluation, (u32::MAX, u32::MAX));
     solver.evaluate_modules(modules);
     for &entry in entries {
         solver.call_exports(entry);
@@ -200,11 +209,14 @@ impl Solver<'_> {
         let given = self.single(given);
         let given = self.join(&[given, self.primitive]);
         for function in std::mem::take(&mut self.exported_functions) {
-            let registered = ["invokeQuery", "invokeMutation", "invokeAction", "invokeHttpAction"].iter().any(|name| {
-                let name = self.name(name);
-                self.has_field(function, name).is_some_and(|node| !self.values_of(node).is_empty())
-                    || self.has_field(function, Key::ANY).is_some_and(|node| !self.values_of(node).is_empty())
-            });
+            let registered =
+                ["invokeQuery", "invokeMutation", "invokeAction", "invokeHttpAction"].iter().any(|name| {
+                    let name = self.name(name);
+                    self.has_field(function, name).is_some_and(|node| !self.values_of(node).is_empty())
+                        || self
+                            .has_field(function, Key::ANY)
+                            .is_some_and(|node| !self.values_of(node).is_empty())
+                });
             if !registered {
                 let args = Rc::new(Args { fixed: Vec::new(), rest: Some(given) });
                 let (this, ret) = (self.empty, self.empty);

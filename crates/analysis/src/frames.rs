@@ -6,7 +6,7 @@ use oxc_semantic::SymbolId;
 use oxc_syntax::scope::{ScopeFlags, ScopeId};
 
 use crate::solver::Solver;
-use crate::value::{At, Func, Frame, Key, Kind, Node, Phase, Site, Value};
+use crate::value::{At, Frame, Func, Key, Kind, Node, Phase, Site, Value};
 
 /// Source bytes up to which a function is analysed once for each caller.
 const SMALL_BYTES_MAX: u32 = 260;
@@ -86,7 +86,9 @@ impl<'a> Solver<'a> {
     pub(crate) fn func_of(&mut self, module: usize, code: FuncCode<'a>) -> Func {
         let (start, tag, bytes, scope) = match code {
             FuncCode::Module => (0, 4, u32::MAX, None),
-            FuncCode::Function(function) => (function.span.start, 0, function.span.size(), function.scope_id.get()),
+            FuncCode::Function(function) => {
+                (function.span.start, 0, function.span.size(), function.scope_id.get())
+            }
             FuncCode::Arrow(arrow) => (arrow.span.start, 1, arrow.span.size(), arrow.scope_id.get()),
             FuncCode::Class(class) => {
                 let constructor = constructor_of(class);

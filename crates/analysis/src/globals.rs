@@ -6,70 +6,316 @@ use crate::value::{At, Key, Kind, Native, Node, Value};
 
 /// Constructors and namespaces of the language that are objects with properties.
 const GLOBAL_OBJECTS: &[&str] = &[
-    "Object", "Function", "Array", "String", "Number", "Boolean", "BigInt", "Symbol", "Math", "JSON", "Reflect",
-    "Promise", "Proxy", "Map", "Set", "WeakMap", "WeakSet", "WeakRef", "FinalizationRegistry", "RegExp", "Date",
-    "Error", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError", "AggregateError",
-    "SuppressedError", "ArrayBuffer", "SharedArrayBuffer", "DataView", "Int8Array", "Uint8Array",
-    "Uint8ClampedArray", "Int16Array", "Uint16Array", "Int32Array", "Uint32Array", "Float16Array", "Float32Array",
-    "Float64Array", "BigInt64Array", "BigUint64Array", "Atomics", "Iterator", "globalThis", "self", "process",
-    "console", "crypto", "performance", "Convex", "WebAssembly", "Intl",
+    "Object",
+    "Function",
+    "Array",
+    "String",
+    "Number",
+    "Boolean",
+    "BigInt",
+    "Symbol",
+    "Math",
+    "JSON",
+    "Reflect",
+    "Promise",
+    "Proxy",
+    "Map",
+    "Set",
+    "WeakMap",
+    "WeakSet",
+    "WeakRef",
+    "FinalizationRegistry",
+    "RegExp",
+    "Date",
+    "Error",
+    "EvalError",
+    "RangeError",
+    "ReferenceError",
+    "SyntaxError",
+    "TypeError",
+    "URIError",
+    "AggregateError",
+    "SuppressedError",
+    "ArrayBuffer",
+    "SharedArrayBuffer",
+    "DataView",
+    "Int8Array",
+    "Uint8Array",
+    "Uint8ClampedArray",
+    "Int16Array",
+    "Uint16Array",
+    "Int32Array",
+    "Uint32Array",
+    "Float16Array",
+    "Float32Array",
+    "Float64Array",
+    "BigInt64Array",
+    "BigUint64Array",
+    "Atomics",
+    "Iterator",
+    "globalThis",
+    "self",
+    "process",
+    "console",
+    "crypto",
+    "performance",
+    "Convex",
+    "WebAssembly",
+    "Intl",
 ];
 /// Functions of the language and the host.
 const GLOBAL_FUNCTIONS: &[&str] = &[
-    "parseInt", "parseFloat", "isNaN", "isFinite", "encodeURIComponent", "decodeURIComponent", "encodeURI",
-    "decodeURI", "escape", "unescape", "eval", "structuredClone", "queueMicrotask", "setTimeout", "setInterval",
-    "clearTimeout", "clearInterval", "atob", "btoa", "fetch",
+    "parseInt",
+    "parseFloat",
+    "isNaN",
+    "isFinite",
+    "encodeURIComponent",
+    "decodeURIComponent",
+    "encodeURI",
+    "decodeURI",
+    "escape",
+    "unescape",
+    "eval",
+    "structuredClone",
+    "queueMicrotask",
+    "setTimeout",
+    "setInterval",
+    "clearTimeout",
+    "clearInterval",
+    "atob",
+    "btoa",
+    "fetch",
 ];
 /// Constructors of the host whose instances are opaque.
 pub(crate) const HOST_CLASSES: &[&str] = &[
-    "URL", "URLSearchParams", "Headers", "Request", "Response", "FormData", "Blob", "File", "ReadableStream",
-    "ReadableStreamDefaultReader", "ReadableStreamBYOBReader", "ReadableStreamDefaultController",
-    "ReadableByteStreamController", "ReadableStreamBYOBRequest", "WritableStream", "WritableStreamDefaultWriter",
-    "WritableStreamDefaultController", "TransformStream", "TransformStreamDefaultController", "TextEncoder",
-    "TextDecoder", "TextEncoderStream", "TextDecoderStream", "CompressionStream", "DecompressionStream",
-    "ByteLengthQueuingStrategy", "CountQueuingStrategy", "Event", "EventTarget", "CustomEvent", "AbortController",
-    "AbortSignal", "DOMException", "Crypto", "CryptoKey", "SubtleCrypto", "AsyncLocalStorage", "AsyncResource",
-    "Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure", "MessageChannel",
-    "MessagePort", "MessageEvent", "ProgressEvent", "ErrorEvent", "CloseEvent",
+    "URL",
+    "URLSearchParams",
+    "Headers",
+    "Request",
+    "Response",
+    "FormData",
+    "Blob",
+    "File",
+    "ReadableStream",
+    "ReadableStreamDefaultReader",
+    "ReadableStreamBYOBReader",
+    "ReadableStreamDefaultController",
+    "ReadableByteStreamController",
+    "ReadableStreamBYOBRequest",
+    "WritableStream",
+    "WritableStreamDefaultWriter",
+    "WritableStreamDefaultController",
+    "TransformStream",
+    "TransformStreamDefaultController",
+    "TextEncoder",
+    "TextDecoder",
+    "TextEncoderStream",
+    "TextDecoderStream",
+    "CompressionStream",
+    "DecompressionStream",
+    "ByteLengthQueuingStrategy",
+    "CountQueuingStrategy",
+    "Event",
+    "EventTarget",
+    "CustomEvent",
+    "AbortController",
+    "AbortSignal",
+    "DOMException",
+    "Crypto",
+    "CryptoKey",
+    "SubtleCrypto",
+    "AsyncLocalStorage",
+    "AsyncResource",
+    "Performance",
+    "PerformanceEntry",
+    "PerformanceMark",
+    "PerformanceMeasure",
+    "MessageChannel",
+    "MessagePort",
+    "MessageEvent",
+    "ProgressEvent",
+    "ErrorEvent",
+    "CloseEvent",
 ];
 /// Globals that this runtime does not have: reading them throws, or `typeof` says so.
 const ABSENT: &[&str] = &[
-    "global", "window", "document", "Buffer", "require", "module", "exports", "XMLHttpRequest", "WebSocket",
-    "Worker", "navigator", "location", "importScripts", "WorkerGlobalScope", "Deno", "Bun", "EdgeRuntime",
-    "setImmediate", "clearImmediate", "__dirname", "__filename", "msCrypto", "ActiveXObject", "self.document",
-    "HTMLElement", "Element", "Node", "localStorage", "sessionStorage", "define", "jest", "vi", "netscape",
-    "__REACT_DEVTOOLS_GLOBAL_HOOK__", "Netlify", "importMeta", "FileReader", "Image", "Window", "MutationObserver",
-    "requestAnimationFrame", "cancelAnimationFrame", "chrome", "browser", "NaN", "Infinity",
+    "global",
+    "window",
+    "document",
+    "Buffer",
+    "require",
+    "module",
+    "exports",
+    "XMLHttpRequest",
+    "WebSocket",
+    "Worker",
+    "navigator",
+    "location",
+    "importScripts",
+    "WorkerGlobalScope",
+    "Deno",
+    "Bun",
+    "EdgeRuntime",
+    "setImmediate",
+    "clearImmediate",
+    "__dirname",
+    "__filename",
+    "msCrypto",
+    "ActiveXObject",
+    "self.document",
+    "HTMLElement",
+    "Element",
+    "Node",
+    "localStorage",
+    "sessionStorage",
+    "define",
+    "jest",
+    "vi",
+    "netscape",
+    "__REACT_DEVTOOLS_GLOBAL_HOOK__",
+    "Netlify",
+    "importMeta",
+    "FileReader",
+    "Image",
+    "Window",
+    "MutationObserver",
+    "requestAnimationFrame",
+    "cancelAnimationFrame",
+    "chrome",
+    "browser",
+    "NaN",
+    "Infinity",
 ];
 
 const ARRAY: &[&str] = &[
-    "at", "concat", "copyWithin", "entries", "every", "fill", "filter", "find", "findIndex", "findLast",
-    "findLastIndex", "flat", "flatMap", "forEach", "includes", "indexOf", "join", "keys", "lastIndexOf", "map",
-    "pop", "push", "reduce", "reduceRight", "reverse", "shift", "slice", "some", "sort", "splice",
-    "toLocaleString", "toReversed", "toSorted", "toSpliced", "toString", "unshift", "values", "with", "@@iterator",
-    "subarray", "set",
+    "at",
+    "concat",
+    "copyWithin",
+    "entries",
+    "every",
+    "fill",
+    "filter",
+    "find",
+    "findIndex",
+    "findLast",
+    "findLastIndex",
+    "flat",
+    "flatMap",
+    "forEach",
+    "includes",
+    "indexOf",
+    "join",
+    "keys",
+    "lastIndexOf",
+    "map",
+    "pop",
+    "push",
+    "reduce",
+    "reduceRight",
+    "reverse",
+    "shift",
+    "slice",
+    "some",
+    "sort",
+    "splice",
+    "toLocaleString",
+    "toReversed",
+    "toSorted",
+    "toSpliced",
+    "toString",
+    "unshift",
+    "values",
+    "with",
+    "@@iterator",
+    "subarray",
+    "set",
 ];
 const MAP: &[&str] = &[
-    "clear", "delete", "entries", "forEach", "get", "has", "keys", "set", "values", "@@iterator", "getOrInsert",
+    "clear",
+    "delete",
+    "entries",
+    "forEach",
+    "get",
+    "has",
+    "keys",
+    "set",
+    "values",
+    "@@iterator",
+    "getOrInsert",
     "getOrInsertComputed",
 ];
 const SET: &[&str] = &[
-    "add", "clear", "delete", "difference", "entries", "forEach", "has", "intersection", "isDisjointFrom",
-    "isSubsetOf", "isSupersetOf", "keys", "symmetricDifference", "union", "values", "@@iterator",
+    "add",
+    "clear",
+    "delete",
+    "difference",
+    "entries",
+    "forEach",
+    "has",
+    "intersection",
+    "isDisjointFrom",
+    "isSubsetOf",
+    "isSupersetOf",
+    "keys",
+    "symmetricDifference",
+    "union",
+    "values",
+    "@@iterator",
 ];
 const OBJECT: &[&str] = &[
-    "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf",
-    "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
 ];
 const ITERATOR: &[&str] = &[
-    "next", "return", "throw", "@@iterator", "@@asyncIterator", "drop", "every", "filter", "find", "flatMap",
-    "forEach", "map", "reduce", "some", "take", "toArray",
+    "next",
+    "return",
+    "throw",
+    "@@iterator",
+    "@@asyncIterator",
+    "drop",
+    "every",
+    "filter",
+    "find",
+    "flatMap",
+    "forEach",
+    "map",
+    "reduce",
+    "some",
+    "take",
+    "toArray",
 ];
 const DATE_READS: &[&str] = &["toISOString", "toJSON", "toString", "valueOf", "@@toPrimitive"];
 const VIEW: &[&str] = &[
-    "getInt8", "getUint8", "getInt16", "getUint16", "getInt32", "getUint32", "getFloat16", "getFloat32",
-    "getFloat64", "getBigInt64", "getBigUint64", "setInt8", "setUint8", "setInt16", "setUint16", "setInt32",
-    "setUint32", "setFloat16", "setFloat32", "setFloat64", "setBigInt64", "setBigUint64",
+    "getInt8",
+    "getUint8",
+    "getInt16",
+    "getUint16",
+    "getInt32",
+    "getUint32",
+    "getFloat16",
+    "getFloat32",
+    "getFloat64",
+    "getBigInt64",
+    "getBigUint64",
+    "setInt8",
+    "setUint8",
+    "setInt16",
+    "setUint16",
+    "setInt32",
+    "setUint32",
+    "setFloat16",
+    "setFloat32",
+    "setFloat64",
+    "setBigInt64",
+    "setBigUint64",
 ];
 
 /// `WeakMap` and the like share the table of the class that does the same.
@@ -89,7 +335,9 @@ fn family(owner: &str) -> &str {
 fn has_method(owner: &str, name: &str) -> bool {
     match family(owner) {
         "Array" => ARRAY.contains(&name) && name != "subarray" && name != "set",
-        "Bytes" => (ARRAY.contains(&name) || VIEW.contains(&name)) && !matches!(name, "push" | "pop" | "splice"),
+        "Bytes" => {
+            (ARRAY.contains(&name) || VIEW.contains(&name)) && !matches!(name, "push" | "pop" | "splice")
+        }
         "Map" => MAP.contains(&name),
         "Set" => SET.contains(&name),
         "WeakRef" => name == "deref",
@@ -101,8 +349,12 @@ fn has_method(owner: &str, name: &str) -> bool {
             matches!(name, "exec" | "test" | "compile" | "toString")
                 || matches!(name, "@@match" | "@@matchAll" | "@@replace" | "@@search" | "@@split")
         }
-        "Date" => name.starts_with("get") || name.starts_with("set") || DATE_READS.contains(&name)
-            || name.starts_with("to"),
+        "Date" => {
+            name.starts_with("get")
+                || name.starts_with("set")
+                || DATE_READS.contains(&name)
+                || name.starts_with("to")
+        }
         "Error" => name == "toString",
         "ArrayBuffer" => matches!(name, "slice" | "resize" | "transfer" | "transferToFixedLength"),
         "Object" => OBJECT.contains(&name),
@@ -121,7 +373,8 @@ impl<'a> Solver<'a> {
             return None;
         }
         let key = self.name(name);
-        if GLOBAL_OBJECTS.contains(&name) || GLOBAL_FUNCTIONS.contains(&name) || HOST_CLASSES.contains(&name) {
+        if GLOBAL_OBJECTS.contains(&name) || GLOBAL_FUNCTIONS.contains(&name) || HOST_CLASSES.contains(&name)
+        {
             let key = if name == "self" { self.name("globalThis") } else { key };
             return Some(self.native(Native::Global(key)));
         }
@@ -154,13 +407,22 @@ impl<'a> Solver<'a> {
                         self.edge(text, to);
                         None
                     }
-                    ("RegExp", "$_" | "$&" | "$+" | "$`" | "$'" | "input" | "lastMatch" | "lastParen"
-                        | "leftContext" | "rightContext") => {
-                        self.object_to(at.site, format!("reads `RegExp.{name}`, which earlier calls may have set"));
+                    (
+                        "RegExp",
+                        "$_" | "$&" | "$+" | "$`" | "$'" | "input" | "lastMatch" | "lastParen"
+                        | "leftContext" | "rightContext",
+                    ) => {
+                        self.object_to(
+                            at.site,
+                            format!("reads `RegExp.{name}`, which earlier calls may have set"),
+                        );
                         Some(self.primitive_value())
                     }
                     ("RegExp", digit) if digit.starts_with('$') => {
-                        self.object_to(at.site, format!("reads `RegExp.{name}`, which earlier calls may have set"));
+                        self.object_to(
+                            at.site,
+                            format!("reads `RegExp.{name}`, which earlier calls may have set"),
+                        );
                         Some(self.primitive_value())
                     }
                     ("crypto", "subtle") => Some(self.native(Native::Static(owner, key))),
@@ -171,7 +433,11 @@ impl<'a> Solver<'a> {
                     (_, "prototype") => Some(self.native(Native::Prototype(owner))),
                     (_, "name" | "length" | "") => Some(self.primitive_value()),
                     (_, "@@species") => Some(self.native(native)),
-                    ("Math" | "Number", constant) if constant.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '2' || c == '1' || c == '0') => {
+                    ("Math" | "Number", constant)
+                        if constant.chars().all(|c| {
+                            c.is_ascii_uppercase() || c == '_' || c == '2' || c == '1' || c == '0'
+                        }) =>
+                    {
                         Some(self.primitive_value())
                     }
                     _ if self.is_function_property(native, &name) => {
@@ -217,8 +483,18 @@ impl<'a> Solver<'a> {
         let namespace = match native {
             Native::Global(owner) => matches!(
                 self.spelled(owner),
-                "Math" | "JSON" | "Reflect" | "Atomics" | "globalThis" | "process" | "console" | "crypto"
-                    | "performance" | "Convex" | "WebAssembly" | "Intl"
+                "Math"
+                    | "JSON"
+                    | "Reflect"
+                    | "Atomics"
+                    | "globalThis"
+                    | "process"
+                    | "console"
+                    | "crypto"
+                    | "performance"
+                    | "Convex"
+                    | "WebAssembly"
+                    | "Intl"
             ),
             _ => false,
         };
@@ -242,10 +518,16 @@ impl<'a> Solver<'a> {
                 return;
             }
             ("Map" | "Set", "size")
-            | ("RegExp", "lastIndex" | "source" | "flags" | "global" | "sticky" | "multiline" | "ignoreCase")
+            | (
+                "RegExp",
+                "lastIndex" | "source" | "flags" | "global" | "sticky" | "multiline" | "ignoreCase",
+            )
             | ("RegExp", "unicode" | "unicodeSets" | "dotAll" | "hasIndices")
             | ("Error", "message" | "name" | "stack")
-            | ("Bytes" | "ArrayBuffer", "byteLength" | "byteOffset" | "length" | "maxByteLength" | "resizable")
+            | (
+                "Bytes" | "ArrayBuffer",
+                "byteLength" | "byteOffset" | "length" | "maxByteLength" | "resizable",
+            )
             | ("Array" | "Function" | "String", "length" | "name")
             | ("Symbol", "description") => {
                 self.edge(self.primitive, to);

@@ -7,12 +7,52 @@ use crate::value::{Args, At, Frame, Func, Key, Kind, Native, Node, Phase, Value}
 
 /// Methods of host objects that leave the object as it was.
 const HOST_READS: &[&str] = &[
-    "get", "has", "getAll", "keys", "values", "entries", "forEach", "toString", "toJSON", "encode", "decode",
-    "format", "formatToParts", "formatRange", "formatRangeToParts", "select", "selectRange", "compare", "of",
-    "segment", "resolvedOptions", "supportedLocalesOf", "test", "digest", "sign", "verify", "encrypt", "decrypt",
-    "importKey", "exportKey", "deriveBits", "deriveKey", "generateKey", "getStore", "run", "slice",
-    "throwIfAborted", "canParse", "parse", "randomUUID", "getSetCookie", "maximize", "minimize", "toLocaleString",
-    "exit", "containing",
+    "get",
+    "has",
+    "getAll",
+    "keys",
+    "values",
+    "entries",
+    "forEach",
+    "toString",
+    "toJSON",
+    "encode",
+    "decode",
+    "format",
+    "formatToParts",
+    "formatRange",
+    "formatRangeToParts",
+    "select",
+    "selectRange",
+    "compare",
+    "of",
+    "segment",
+    "resolvedOptions",
+    "supportedLocalesOf",
+    "test",
+    "digest",
+    "sign",
+    "verify",
+    "encrypt",
+    "decrypt",
+    "importKey",
+    "exportKey",
+    "deriveBits",
+    "deriveKey",
+    "generateKey",
+    "getStore",
+    "run",
+    "slice",
+    "throwIfAborted",
+    "canParse",
+    "parse",
+    "randomUUID",
+    "getSetCookie",
+    "maximize",
+    "minimize",
+    "toLocaleString",
+    "exit",
+    "containing",
 ];
 
 impl<'a> Solver<'a> {
@@ -32,7 +72,15 @@ impl<'a> Solver<'a> {
         self.attach(callee, Use::Call { this, name: None, args: Rc::clone(args), ret, at });
     }
 
-    pub(crate) fn call(&mut self, callee: Value, this: Node, name: Option<Key>, args: &Rc<Args>, ret: Node, at: At) {
+    pub(crate) fn call(
+        &mut self,
+        callee: Value,
+        this: Node,
+        name: Option<Key>,
+        args: &Rc<Args>,
+        ret: Node,
+        at: At,
+    ) {
         match self.kind(callee).clone() {
             Kind::Function { func, parent } => {
                 if self.funcs[func.0 as usize].is_class() {
@@ -106,7 +154,14 @@ impl<'a> Solver<'a> {
     }
 
     /// `new callee(…)`; `target` is `new.target` when it is not the callee.
-    pub(crate) fn construct(&mut self, callee: Value, target: Option<Node>, args: &Rc<Args>, ret: Node, at: At) {
+    pub(crate) fn construct(
+        &mut self,
+        callee: Value,
+        target: Option<Node>,
+        args: &Rc<Args>,
+        ret: Node,
+        at: At,
+    ) {
         match self.kind(callee).clone() {
             Kind::Function { func, parent } => {
                 if !self.funcs[func.0 as usize].has_prototype() {
@@ -247,10 +302,7 @@ impl<'a> Solver<'a> {
         if name.is_some_and(|name| self.spelled(name) == "run") {
             let callback = self.argument(args, 1);
             let this = self.empty;
-            let rest = Rc::new(Args {
-                fixed: args.fixed.iter().skip(2).copied().collect(),
-                rest: args.rest,
-            });
+            let rest = Rc::new(Args { fixed: args.fixed.iter().skip(2).copied().collect(), rest: args.rest });
             self.attach(callback, Use::Call { this, name: None, args: rest, ret, at });
             let store = self.argument(args, 0);
             let slot = self.field(callee, Key::INNER);
@@ -319,14 +371,6 @@ impl<'a> Solver<'a> {
             Phase::Evaluation => self.thrown[0],
             Phase::Call => self.thrown[1],
         }
-    }
-
-    /// The built-in function named `owner.prototype.name`.
-    pub(crate) fn native_method(&mut self, owner: &str, name: &str) -> Node {
-        let owner = self.name(owner);
-        let name = self.name(name);
-        let value = self.native(Native::Method(owner, name));
-        self.single(value)
     }
 
     /// Arguments of a bound function followed by those of its call.

@@ -127,7 +127,8 @@ impl<'a> Solver<'a> {
                 let this = self.single(value);
                 let args = Rc::new(Args { fixed: vec![resolve, reject], rest: None });
                 self.react(method, move |solver, method| {
-                    if matches!(solver.kind(method), Kind::Function { .. } | Kind::Bound { .. } | Kind::Proxy) {
+                    if matches!(solver.kind(method), Kind::Function { .. } | Kind::Bound { .. } | Kind::Proxy)
+                    {
                         let ret = solver.empty;
                         solver.call(method, this, None, &args, ret, at);
                     }

@@ -136,7 +136,8 @@ impl Solver<'_> {
                     }
                 }
                 Statement::ExportFromDeclaration(export) => {
-                    let Some(target) = modules.resolve(modules.list[module].path, &export.source.value) else {
+                    let Some(target) = modules.resolve(modules.list[module].path, &export.source.value)
+                    else {
                         continue;
                     };
                     for specifier in &export.specifiers {
@@ -169,7 +170,9 @@ impl Solver<'_> {
         let frame = self.module_frames[&module];
         for statement in &code.body.body {
             let Statement::ImportDeclaration(import) = statement else { continue };
-            let Some(target) = modules.resolve(modules.list[module].path, &import.source.value) else { continue };
+            let Some(target) = modules.resolve(modules.list[module].path, &import.source.value) else {
+                continue;
+            };
             for specifier in import.specifiers.iter().flatten() {
                 let (source, local) = match specifier {
                     ImportDeclarationSpecifier::ImportSpecifier(specifier) => {

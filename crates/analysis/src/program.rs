@@ -2,8 +2,8 @@
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
-    Expression, ImportExpression, MethodDefinition, MethodDefinitionKind, ModuleExportName, ObjectProperty, Program,
-    PropertyKey, PropertyKind, Statement,
+    Expression, ImportExpression, MethodDefinition, MethodDefinitionKind, ModuleExportName, ObjectProperty,
+    Program, PropertyKey, PropertyKind, Statement,
 };
 use oxc_ast_visit::{Visit, walk};
 use oxc_parser::Parser;
@@ -231,13 +231,16 @@ impl<'a> Modules<'a> {
                 }
                 Statement::ImportDeclaration(import) => {
                     for specifier in import.specifiers.iter().flatten() {
-                        if let oxc_ast::ast::ImportDeclarationSpecifier::ImportSpecifier(specifier) = specifier
+                        if let oxc_ast::ast::ImportDeclarationSpecifier::ImportSpecifier(specifier) =
+                            specifier
                             && specifier.local.name == local
                         {
                             let imported = specifier.imported.name();
                             return self
                                 .resolve(self.list[module].path, import.source.value.as_str())
-                                .is_some_and(|target| self.exports_true(target, imported.as_str(), depth + 1));
+                                .is_some_and(|target| {
+                                    self.exports_true(target, imported.as_str(), depth + 1)
+                                });
                         }
                     }
                 }
@@ -304,7 +307,9 @@ impl Survey<'_, '_> {
 impl<'a> Visit<'a> for Survey<'_, 'a> {
     fn visit_import_expression(&mut self, it: &ImportExpression<'a>) {
         match &it.source {
-            Expression::StringLiteral(literal) => self.specifiers.push((literal.value.as_str().to_owned(), it.span)),
+            Expression::StringLiteral(literal) => {
+                self.specifiers.push((literal.value.as_str().to_owned(), it.span))
+            }
             Expression::TemplateLiteral(template) if template.expressions.is_empty() => {
                 let text = template.quasis.first().map_or("", |quasi| quasi.value.raw.as_str());
                 self.specifiers.push((text.to_owned(), it.span));
@@ -353,7 +358,9 @@ pub(crate) fn property_name(key: &PropertyKey<'_>, computed: bool) -> Option<Str
     match key {
         PropertyKey::StringLiteral(literal) => Some(literal.value.as_str().to_owned()),
         PropertyKey::StaticMemberExpression(member) => match &member.object {
-            Expression::Identifier(object) if object.name == "Symbol" => Some(format!("@@{}", member.property.name)),
+            Expression::Identifier(object) if object.name == "Symbol" => {
+                Some(format!("@@{}", member.property.name))
+            }
             _ => None,
         },
         _ => None,

@@ -138,7 +138,13 @@ impl<'a> Solver<'a> {
                 self.attach(target, Use::LoadAllFor { to, receiver, at });
                 return;
             }
-            Kind::Array | Kind::Map | Kind::Set | Kind::WeakMap | Kind::WeakSet | Kind::Bytes | Kind::Date => {
+            Kind::Array
+            | Kind::Map
+            | Kind::Set
+            | Kind::WeakMap
+            | Kind::WeakSet
+            | Kind::Bytes
+            | Kind::Date => {
                 let any = self.native(Native::AnyMethod);
                 self.add(to, any);
             }
@@ -207,9 +213,6 @@ impl<'a> Solver<'a> {
     }
 
     pub(crate) fn store_by(&mut self, object: Value, key: Node, from: Node, at: At) {
-        if self.values[object.0 as usize].shared || matches!(self.kind(object), Kind::Text(_)) {
-            // Where it matters it is a reason already, or evaluation fills a table.
-        }
         self.store(object, Key::UNDEFINED, from, at);
         self.attach(key, Use::StoreTo { object, from, at });
     }
@@ -313,10 +316,14 @@ impl<'a> Solver<'a> {
         if matches!(self.kind(value), Kind::Text(_) | Kind::Number | Kind::Primitive) {
             return;
         }
+        if matches!(self.kind(value), Kind::Environment) {
+            self.read_environment(at);
+        }
         let phase = self.phase(at.frame);
         if !self.deep_seen.insert((value, to, calls, phase)) {
             return;
         }
+        let at = self.host_at(at);
         self.convert(value, at);
         match self.kind(value).clone() {
             Kind::Native(_) | Kind::Unknown | Kind::Environment | Kind::Opaque { .. } => {}
@@ -364,6 +371,7 @@ impl<'a> Solver<'a> {
         if !self.modules.has_conversions || !self.converted.insert((value, phase)) {
             return;
         }
+        let at = self.host_at(at);
         for name in crate::program::CONVERSIONS {
             let name = self.name(name);
             let method = self.node();
@@ -378,6 +386,18 @@ impl<'a> Solver<'a> {
                 }
             });
         }
+    }
+
+    /// Where calls that no code spells out happen: one place for each phase, or every place that hands something to
+    /// the host would be a caller of its own.
+    fn host_at(&mut self, at: At) -> At {
+        let frame = match self.phase(at.frame) {
+            Phase::Evaluation => self.evaluation_root,
+            Phase::Call => self.call_root,
+        };
+        let module = self.module_of(frame);
+        let site = self.site(module, oxc_span::Span::new(0, 0), crate::reasons::Verb::Plain);
+        At { site, frame }
     }
 
     /// A variable of the environment is read.

@@ -12,12 +12,21 @@ pub(crate) enum Verb {
     /// An allocation or anything that changes nothing by itself.
     Plain,
     /// Writes the variable or property that the span of the target shows.
-    Write { target: Span },
-    Delete { target: Span },
+    Write {
+        target: Span,
+    },
+    Delete {
+        target: Span,
+    },
     /// Calls `object.name` or a plain `callee`.
-    Call { callee: Span, object: Option<Span> },
+    Call {
+        callee: Span,
+        object: Option<Span>,
+    },
     /// Takes values from an iterable.
-    Iterate { iterable: Span },
+    Iterate {
+        iterable: Span,
+    },
 }
 
 impl Verb {
@@ -96,7 +105,11 @@ impl Solver<'_> {
                     }
                     Native::AnyMethod => return "a built-in function".to_owned(),
                 };
-                if name == "globalThis" { "the global object".to_owned() } else { format!("the built-in `{name}`") }
+                if name == "globalThis" {
+                    "the global object".to_owned()
+                } else {
+                    format!("the built-in `{name}`")
+                }
             }
             Kind::Environment => "`process.env`".to_owned(),
             _ => "an unknown global".to_owned(),
@@ -108,8 +121,12 @@ impl Solver<'_> {
         let source = self.modules.list[data.module as usize].source;
         match data.verb {
             Verb::Plain => format!("changes `{}`, which outlives the call", text_of(source, data.span)),
-            Verb::Write { target } => format!("changes `{}`, which outlives the call", text_of(source, target)),
-            Verb::Delete { target } => format!("deletes `{}`, which outlives the call", text_of(source, target)),
+            Verb::Write { target } => {
+                format!("changes `{}`, which outlives the call", text_of(source, target))
+            }
+            Verb::Delete { target } => {
+                format!("deletes `{}`, which outlives the call", text_of(source, target))
+            }
             Verb::Call { callee, object: Some(object) } => {
                 let name = text_of(source, Span::new(object.end.min(callee.end), callee.end));
                 let name = name.trim_start_matches(['?', '.', '!', ')', ' ']);

@@ -18,33 +18,117 @@ const TEXT_BYTES_MAX: usize = 64;
 
 /// Something that happens to every value of a node.
 pub(crate) enum Use<'a> {
-    Load { key: Key, to: Node, at: At },
+    Load {
+        key: Key,
+        to: Node,
+        at: At,
+    },
     /// As `Load`, in the prototype chain of `receiver`.
-    LoadFor { key: Key, to: Node, receiver: Value, at: At },
+    LoadFor {
+        key: Key,
+        to: Node,
+        receiver: Value,
+        at: At,
+    },
     /// A property chosen by `key`.
-    LoadBy { key: Node, to: Node, at: At },
+    LoadBy {
+        key: Node,
+        to: Node,
+        at: At,
+    },
     /// On the key of a `LoadBy`.
-    LoadFrom { object: Value, to: Node, at: At },
+    LoadFrom {
+        object: Value,
+        to: Node,
+        at: At,
+    },
     /// All properties, in the prototype chain of `receiver`.
-    LoadAllFor { to: Node, receiver: Value, at: At },
-    Store { key: Key, from: Node, at: At },
-    StoreBy { key: Node, from: Node, at: At },
-    StoreTo { object: Value, from: Node, at: At },
+    LoadAllFor {
+        to: Node,
+        receiver: Value,
+        at: At,
+    },
+    Store {
+        key: Key,
+        from: Node,
+        at: At,
+    },
+    StoreBy {
+        key: Node,
+        from: Node,
+        at: At,
+    },
+    StoreTo {
+        object: Value,
+        from: Node,
+        at: At,
+    },
     /// Looks for setters in the prototype chain of `receiver`.
-    SetterFor { key: Key, from: Node, receiver: Value, at: At },
+    SetterFor {
+        key: Key,
+        from: Node,
+        receiver: Value,
+        at: At,
+    },
     /// The object is changed.
-    Change { at: At },
-    Method { name: Key, args: Rc<Args>, ret: Node, at: At },
-    MethodBy { key: Node, args: Rc<Args>, ret: Node, at: At },
-    Call { this: Node, name: Option<Key>, args: Rc<Args>, ret: Node, at: At },
-    New { target: Option<Node>, args: Rc<Args>, ret: Node, at: At },
-    Super { this: Node, target: Node, args: Rc<Args>, at: At },
-    Iterate { to: Node, at: At },
-    AsyncIterate { to: Node, at: At },
-    Await { to: Node, at: At },
-    CopyInto { into: Value, at: At },
-    Deep { to: Option<Node>, calls: bool, at: At },
-    Convert { at: At },
+    Change {
+        at: At,
+    },
+    Method {
+        name: Key,
+        args: Rc<Args>,
+        ret: Node,
+        at: At,
+    },
+    MethodBy {
+        key: Node,
+        args: Rc<Args>,
+        ret: Node,
+        at: At,
+    },
+    Call {
+        this: Node,
+        name: Option<Key>,
+        args: Rc<Args>,
+        ret: Node,
+        at: At,
+    },
+    New {
+        target: Option<Node>,
+        args: Rc<Args>,
+        ret: Node,
+        at: At,
+    },
+    Super {
+        this: Node,
+        target: Node,
+        args: Rc<Args>,
+        at: At,
+    },
+    Iterate {
+        to: Node,
+        at: At,
+    },
+    AsyncIterate {
+        to: Node,
+        at: At,
+    },
+    Await {
+        to: Node,
+        at: At,
+    },
+    CopyInto {
+        into: Value,
+        at: At,
+    },
+    Deep {
+        to: Option<Node>,
+        calls: bool,
+        at: At,
+    },
+    Convert {
+        at: At,
+    },
     /// Anything else, mostly built-ins.
     React(Box<dyn Fn(&mut Solver<'a>, Value) + 'a>),
 }
@@ -117,6 +201,8 @@ pub(crate) struct Solver<'a> {
     pub(crate) number: Node,
     /// The frame of the runtime's own calls.
     pub(crate) call_root: Frame,
+    /// Its counterpart while modules are evaluated.
+    pub(crate) evaluation_root: Frame,
 }
 
 /// The work was more than allowed.
@@ -160,6 +246,7 @@ impl<'a> Solver<'a> {
             primitive: Node(0),
             number: Node(0),
             call_root: Frame(0),
+            evaluation_root: Frame(0),
         };
         solver.names[Key::UNDEFINED.0 as usize] = "undefined".to_owned();
         solver.name_ids.insert("undefined".to_owned(), Key::UNDEFINED);
@@ -241,7 +328,9 @@ impl<'a> Solver<'a> {
             Use::Store { key, from, at } => self.store(value, *key, *from, *at),
             Use::StoreBy { key, from, at } => self.store_by(value, *key, *from, *at),
             Use::StoreTo { object, from, at } => self.store_named_by(*object, value, *from, *at),
-            Use::SetterFor { key, from, receiver, at } => self.call_setters(value, *key, *from, *receiver, *at),
+            Use::SetterFor { key, from, receiver, at } => {
+                self.call_setters(value, *key, *from, *receiver, *at)
+            }
             Use::Change { at } => self.change(value, *at),
             Use::Method { name, args, ret, at } => self.call_method(value, *name, args, *ret, *at),
             Use::MethodBy { key, args, ret, at } => self.call_method_by(value, *key, args, *ret, *at),

@@ -95,7 +95,10 @@ impl Key {
     /// Whether this is a property that programs can see, rather than an internal slot.
     pub(crate) fn is_property(self) -> bool {
         let plain = self.plain();
-        plain == Self::ELEMENT || plain == Self::ANY || plain == Self::UNDEFINED || plain.0 >= Self::FIRST_NAME
+        plain == Self::ELEMENT
+            || plain == Self::ANY
+            || plain == Self::UNDEFINED
+            || plain.0 >= Self::FIRST_NAME
     }
 }
 

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use oxc_ast::ast::{
-    Argument, ArrayExpressionElement, AssignmentOperator, BinaryOperator, CallExpression, ChainElement, Expression,
-    IdentifierReference, MemberExpression, ObjectExpression, ObjectPropertyKind, PropertyKey, PropertyKind,
-    RegExpFlags, TaggedTemplateExpression, UnaryOperator,
+    Argument, ArrayExpressionElement, AssignmentOperator, BinaryOperator, CallExpression, ChainElement,
+    Expression, IdentifierReference, MemberExpression, ObjectExpression, ObjectPropertyKind, PropertyKey,
+    PropertyKind, RegExpFlags, TaggedTemplateExpression, UnaryOperator,
 };
 use oxc_span::Span;
 
@@ -14,6 +14,9 @@ use crate::program::span_of;
 use crate::reasons::Verb;
 use crate::solver::{Solver, Use};
 use crate::value::{Args, At, Frame, Key, Kind, Node, Value};
+
+/// Length of an array literal up to which its strings are told apart.
+const LIST_NAMES_MAX: usize = 24;
 
 impl<'a> Solver<'a> {
     /// The node of an expression's value.
@@ -53,8 +56,14 @@ impl<'a> Solver<'a> {
                 let at = self.at(frame, array.span, Verb::Iterate { iterable: array.span });
                 let value = self.make(at, 0, Kind::Array);
                 let elements = self.field(value, Key::ELEMENT);
+                // The names in a long list are data, not property names.
+                let is_long = array.elements.len() > LIST_NAMES_MAX;
                 for element in &array.elements {
                     match element {
+                        ArrayExpressionElement::StringLiteral(_) if is_long => {
+                            let primitive = self.primitive;
+                            self.edge(primitive, elements);
+                        }
                         ArrayExpressionElement::SpreadElement(spread) => {
                             let iterable = self.walk_expression(frame, &spread.argument);
                             let span = span_of(&spread.argument);
@@ -288,7 +297,8 @@ impl<'a> Solver<'a> {
                 BinaryOperator::Addition => {
                     self.converted(frame, left, span);
                     self.converted(frame, right, span);
-                    left = if matches!(&binary.right, Expression::StringLiteral(text) if text.value.is_empty()) {
+                    left = if matches!(&binary.right, Expression::StringLiteral(text) if text.value.is_empty())
+                    {
                         self.texts_of(left)
                     } else if left == self.number && right == self.number {
                         self.number
@@ -324,7 +334,11 @@ impl<'a> Solver<'a> {
 
     /// The value is converted to a primitive.
     pub(crate) fn converted(&mut self, frame: Frame, value: Node, span: Span) {
-        if !self.modules.has_conversions || value == self.primitive || value == self.number || value == self.empty {
+        if !self.modules.has_conversions
+            || value == self.primitive
+            || value == self.number
+            || value == self.empty
+        {
             return;
         }
         let at = self.at(frame, span, Verb::Plain);
@@ -626,10 +640,12 @@ impl<'a> Solver<'a> {
         use oxc_ast::ast::AssignmentTarget;
         match target {
             AssignmentTarget::AssignmentTargetIdentifier(id) => self.walk_identifier(frame, id),
-            target => match target.as_simple_assignment_target().and_then(|target| target.as_member_expression()) {
-                Some(member) => self.walk_member_value(frame, member),
-                None => self.empty,
-            },
+            target => {
+                match target.as_simple_assignment_target().and_then(|target| target.as_member_expression()) {
+                    Some(member) => self.walk_member_value(frame, member),
+                    None => self.empty,
+                }
+            }
         }
     }
 }

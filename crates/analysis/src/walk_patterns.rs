@@ -50,7 +50,14 @@ impl<'a> Solver<'a> {
     }
 
     /// The property of `value` that a pattern takes.
-    fn take(&mut self, frame: Frame, value: Node, key: &'a PropertyKey<'a>, computed: bool, span: Span) -> Node {
+    fn take(
+        &mut self,
+        frame: Frame,
+        value: Node,
+        key: &'a PropertyKey<'a>,
+        computed: bool,
+        span: Span,
+    ) -> Node {
         let to = self.node();
         let at = self.at(frame, span, Verb::Plain);
         match self.key_of(key, computed) {
@@ -106,7 +113,8 @@ impl<'a> Solver<'a> {
                             self.assign_variable(frame, &property.binding, part);
                         }
                         AssignmentTargetProperty::AssignmentTargetPropertyProperty(property) => {
-                            let part = self.take(frame, value, &property.name, property.computed, property.span);
+                            let part =
+                                self.take(frame, value, &property.name, property.computed, property.span);
                             self.assign_maybe_default(frame, &property.binding, part);
                         }
                     }
@@ -134,7 +142,12 @@ impl<'a> Solver<'a> {
         }
     }
 
-    fn assign_maybe_default(&mut self, frame: Frame, target: &'a AssignmentTargetMaybeDefault<'a>, value: Node) {
+    fn assign_maybe_default(
+        &mut self,
+        frame: Frame,
+        target: &'a AssignmentTargetMaybeDefault<'a>,
+        value: Node,
+    ) {
         match target {
             AssignmentTargetMaybeDefault::AssignmentTargetWithDefault(target) => {
                 let default = self.walk_expression(frame, &target.init);
@@ -149,7 +162,12 @@ impl<'a> Solver<'a> {
         }
     }
 
-    pub(crate) fn assign_simple(&mut self, frame: Frame, target: &'a SimpleAssignmentTarget<'a>, value: Node) {
+    pub(crate) fn assign_simple(
+        &mut self,
+        frame: Frame,
+        target: &'a SimpleAssignmentTarget<'a>,
+        value: Node,
+    ) {
         match target {
             SimpleAssignmentTarget::AssignmentTargetIdentifier(id) => self.assign_variable(frame, id, value),
             target => {

@@ -3,8 +3,8 @@
 
 use oxc_allocator::Vec as ArenaVec;
 use oxc_ast::ast::{
-    ArrowFunctionBody, Declaration, ExportDefaultDeclarationKind, Expression, ForStatementInit, ForStatementLeft,
-    FormalParameters, Function, Statement, VariableDeclaration,
+    ArrowFunctionBody, Declaration, ExportDefaultDeclarationKind, Expression, ForStatementInit,
+    ForStatementLeft, FormalParameters, Function, Statement, VariableDeclaration,
 };
 
 use crate::frames::{FuncCode, constructor_of};
@@ -79,7 +79,8 @@ impl<'a> Solver<'a> {
                     None if class.heritage.is_some() => {
                         // constructor(...args) { super(...args); }
                         let rest = self.frames[frame.0 as usize].rest;
-                        let args = std::rc::Rc::new(crate::value::Args { fixed: Vec::new(), rest: Some(rest) });
+                        let args =
+                            std::rc::Rc::new(crate::value::Args { fixed: Vec::new(), rest: Some(rest) });
                         self.walk_super_call(frame, args, at);
                     }
                     None => {}
