@@ -72,7 +72,8 @@ pub(crate) struct Outcome {
     pub(crate) first_error: Option<String>,
     /// Processor time of the server for each call, in microseconds; none if no process was named.
     pub(crate) server_cpu_us: Option<f64>,
-    generator_cpu_us: f64,
+    /// The same of this process.
+    pub(crate) generator_cpu_us: f64,
     /// Share of all processors that something else on the machine has used.
     elsewhere: Option<f64>,
     pub(crate) retries: Option<Retries>,

@@ -23,11 +23,19 @@ struct Machine {
 }
 
 impl Usage {
-    /// Now, for this process, the server's processes and the machine.
+    /// Now, for this process, the server's processes and the machine. Without the server's, nobody can tell how much
+    /// of the machine's is somebody else's.
     pub(crate) fn now(server_pid: Option<u32>) -> Self {
+        let server = server_pid.and_then(used_by_tree);
+        let alone = Self::of_this_process();
+        Self { server, machine: alone.machine.filter(|_| server.is_some()), ..alone }
+    }
+
+    /// Now, where this process does all the work.
+    pub(crate) fn of_this_process() -> Self {
         Self {
             own: Process::read("self").map_or(Duration::ZERO, |process| process.used),
-            server: server_pid.and_then(used_by_tree),
+            server: None,
             machine: fs::read_to_string("/proc/stat").ok().and_then(|text| machine(&text)),
         }
     }

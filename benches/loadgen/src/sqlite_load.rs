@@ -54,11 +54,11 @@ impl Bank {
     fn load(&mut self, mut transfers: Transfers, group: u32, time: Time) -> Result<Outcome> {
         let window = Window::begin(time);
         let mut tally = Tally::default();
-        let mut before = Usage::now(Some(std::process::id()));
+        let mut before = Usage::of_this_process();
         let mut warm = false;
         while Instant::now() < window.end {
             if !warm && Instant::now() >= window.start {
-                before = Usage::now(Some(std::process::id()));
+                before = Usage::of_this_process();
                 warm = true;
             }
             let start = Instant::now();
@@ -86,8 +86,9 @@ impl Bank {
                 tally.answered(&window, start);
             }
         }
-        let after = Usage::now(Some(std::process::id()));
+        let after = Usage::of_this_process();
         let mut outcome = Outcome::new(tally, time.measured, &before, &after);
+        outcome.server_cpu_us = Some(outcome.generator_cpu_us);
         outcome.balanced = Some(self.check().is_ok());
         Ok(outcome)
     }
