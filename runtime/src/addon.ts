@@ -2,52 +2,112 @@
 
 import process from "node:process";
 
-/** One attempt of a query or mutation. */
-export interface Invocation {
+/** Which context a function gets: one of its own, or one that it shares with calls before and after it. */
+export type ContextMode = "fresh" | "verified" | "reuse";
+
+/** A function, the same for all its calls. */
+export interface FunctionIdentity {
   kind: "query" | "mutation";
+  context: ContextMode;
+  codeVersion: string;
   modulePath: string;
   exportName: string;
-  argsJson: string;
-  /** 32 bytes in hex. */
-  seed: string;
-  nowMs: number;
-  codeVersion: string;
-  importSeed: string;
-  importTimeMs: number;
-  /** Which context it gets: one of its own, or one that it shares with calls before and after it. */
-  context: "fresh" | "verified" | "reuse";
+  /** Text that stands for all of these. */
+  key: string;
 }
 
-/** What `laneNext` came back with. */
-export type LaneEvent = { type: "run"; invocation: Invocation } | { type: "idle" } | { type: "closed" };
+/** One attempt of a query or mutation. */
+export interface Invocation {
+  function: FunctionIdentity;
+  /** The frozen clock in milliseconds since the Unix epoch. */
+  nowMs: number;
+  /** JSON text of an array with the arguments object. */
+  argsJson: string;
+}
 
-export interface HostCallReply {
-  ok: boolean;
-  /** The reply, or the error's message. */
-  text: string;
+/** Seed and clock of module evaluation. */
+export interface ImportPhase {
+  /** 32 bytes in hex. */
+  seed: string;
+  timeMs: number;
+}
+
+/** What a lane can prepare. */
+export interface NewestCode {
+  version: string;
+  /** Modules that run in shared contexts. */
+  modules: [path: string, context: "verified" | "reuse"][];
+  importPhase: ImportPhase;
+}
+
+/** A host call that failed. */
+export interface HostCallFailure {
+  message: string;
   data?: string;
   /** False: user code must not go on. */
   catchable: boolean;
 }
 
-export interface NestedCall {
-  invocation?: Invocation;
-  error?: HostCallReply;
+/** Functions by key. A lane meets as many as the app has, in each version of its code. */
+const functions = new Map<string, FunctionIdentity>();
+const FUNCTIONS_MAX = 10_000;
+
+/** Reads an invocation as the engine writes it: `NOW KIND CONTEXT VERSION MODULE:EXPORT`, a line break, the arguments. */
+export function parseInvocation(text: string): Invocation {
+  const end = text.indexOf("\n");
+  const space = text.indexOf(" ");
+  const key = text.slice(space + 1, end);
+  let identity = functions.get(key);
+  if (identity === undefined) {
+    identity = parseFunction(key);
+    if (functions.size >= FUNCTIONS_MAX) {
+      functions.clear();
+    }
+    functions.set(identity.key, identity);
+  }
+  return { function: identity, nowMs: Number(text.slice(0, space)), argsJson: text.slice(end + 1) };
+}
+
+function parseFunction(key: string): FunctionIdentity {
+  const [kind = "", context = "", codeVersion = ""] = key.split(" ", 3);
+  const path = key.slice(kind.length + context.length + codeVersion.length + 3);
+  const colon = path.lastIndexOf(":");
+  return {
+    kind: kind as FunctionIdentity["kind"],
+    context: context as ContextMode,
+    codeVersion,
+    modulePath: path.slice(0, colon),
+    exportName: path.slice(colon + 1),
+    key,
+  };
 }
 
 export interface Addon {
   startEngine(config: string, runtimeDir: string, onEvent: (event: string) => void): string;
   stopEngine(): void;
   laneExited(lane: number, reason: string): void;
-  laneNext(lane: number, timeoutMs: number): LaneEvent;
+  /** An invocation, an empty text when nothing came in time, or nothing when the engine closes. */
+  laneNext(lane: number, timeoutMs: number): string | null;
+  /** JSON text of `NewestCode`, if there is any. */
+  laneNewestCode(lane: number): string | null;
+  /** JSON text of `ImportPhase`. */
+  laneImportPhase(lane: number): string | null;
+  /** Seed of the function at a depth of the call stack; 32 bytes in hex. */
+  laneSeed(lane: number, depth: number): string | null;
   laneModule(lane: number, path: string): string | null;
-  laneSyscall(lane: number, op: string, args: string): HostCallReply;
-  laneSyncSyscall(lane: number, op: string, args: string): HostCallReply;
-  laneBeginNested(lane: number, args: string): NestedCall;
-  /** `payload` is the result, or the JSON text of the error. */
-  laneEndNested(lane: number, ok: boolean, payload: string): HostCallReply;
+  /** Nothing means that it failed; see `laneFailure`. */
+  laneSyscall(lane: number, op: string, args: string): string | null;
+  /** Nothing means that it failed; see `laneFailure`. */
+  laneSyncSyscall(lane: number, op: string, args: string): string | null;
+  /** An invocation. Nothing means that it failed; see `laneFailure`. */
+  laneBeginNested(lane: number, args: string): string | null;
+  /** `payload` is the result, or the JSON text of the error. Nothing means that it failed; see `laneFailure`. */
+  laneEndNested(lane: number, ok: boolean, payload: string): string | null;
+  /** Why the last host call failed. */
+  laneFailure(lane: number): HostCallFailure | null;
   laneLog(lane: number, level: string, messages: string[], truncated: boolean): void;
-  laneEnv(lane: number, name: string): HostCallReply | null;
+  /** `null` when it is not set; `undefined` means that it failed; see `laneFailure`. */
+  laneEnv(lane: number, name: string): string | null | undefined;
   laneObservedTime(lane: number): void;
   /** Takes the running call back, to be begun again by the next `laneNext`. */
   laneStartOver(lane: number): void;

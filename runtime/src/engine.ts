@@ -19,6 +19,7 @@ interface EngineEvent {
 
 /** Exit code of a lane that asks to be replaced; see `lane.ts`. */
 const EXIT_ROTATE = 17;
+const EXIT_UNPROTECT = 18;
 /** Exit code that tells the supervisor not to try again. */
 const EXIT_CONFIGURATION = 78;
 const CONFIGURATION_PREFIX = "configuration: ";
@@ -34,9 +35,13 @@ const lanes = new Map<number, Worker>();
 const verdicts = new Map<number, string>();
 let stopping = false;
 
-function startLane(lane: number): void {
+/**
+ * Starts the thread of a lane. Almost no app changes the Web API's objects; the lanes of one that does go on without
+ * protection of these, and look after each call whether there is something to undo.
+ */
+function startLane(lane: number, isProtected = true): void {
   const worker = new Worker(new URL("./lane.js", import.meta.url), {
-    workerData: { lane },
+    workerData: { lane, isProtected },
     env: { FRESHET_ADDON: process.env.FRESHET_ADDON, TZ: "UTC" },
     resourceLimits: {
       maxOldGenerationSizeMb: LANE_HEAP_MEGABYTES,
@@ -55,11 +60,11 @@ function startLane(lane: number): void {
   });
   worker.on("exit", (code) => {
     lanes.delete(lane);
-    const verdict = verdicts.get(lane) ?? (code === EXIT_ROTATE ? "rotated" : reason);
+    const verdict = verdicts.get(lane) ?? (code === EXIT_ROTATE || code === EXIT_UNPROTECT ? "rotated" : reason);
     verdicts.delete(lane);
     addon.laneExited(lane, verdict);
     if (!stopping) {
-      startLane(lane);
+      startLane(lane, isProtected && code !== EXIT_UNPROTECT);
     }
   });
 }

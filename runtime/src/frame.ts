@@ -5,7 +5,7 @@
  * that it can neither read nor write in whatever runs next.
  */
 
-import type { Addon, HostCallReply, Invocation } from "./addon.ts";
+import type { Addon, HostCallFailure, ImportPhase, Invocation } from "./addon.ts";
 import type { LogLevel } from "./console.ts";
 import { CallFailure, type Outcome } from "./outcome.ts";
 import { SeededRandom } from "./random.ts";
@@ -14,10 +14,13 @@ import type { WarmRealm } from "./warm.ts";
 
 export const NESTED_CALL = "1.0/runUdf";
 
+/** What a host call of a function that is over fails with. */
+export const FUNCTION_IS_OVER = "This function has already returned: its host calls are no longer served.";
+
 /** Settles the promise of one asynchronous host call. */
 export interface Settlement {
-  resolve(value: string): void;
-  reject(error: HostCallError): void;
+  resolve: (value: string) => void;
+  reject: (error: HostCallError) => void;
 }
 
 /** What a frame needs of the attempt that it belongs to. */
@@ -46,25 +49,26 @@ export class Frame implements RealmHost {
   /** The shared realm that the function runs in, if it does. */
   warm: WarmRealm | undefined;
   readonly invocation: Invocation;
+  /** Place on the call stack, 0 for the function that was called first. */
+  readonly depth: number;
   readonly #owner: FrameOwner;
   readonly #ended: (outcome: Outcome) => void;
-  #nowMs: number;
+  #importPhase: ImportPhase | undefined;
   #random: SeededRandom | undefined;
   #timers: Map<string, number> | undefined;
   #waiting: WaitingCall[] | undefined;
   #observedTime = false;
 
-  constructor(owner: FrameOwner, invocation: Invocation, ended: (outcome: Outcome) => void) {
+  constructor(owner: FrameOwner, invocation: Invocation, depth: number, ended: (outcome: Outcome) => void) {
     this.#owner = owner;
     this.invocation = invocation;
+    this.depth = depth;
     this.#ended = ended;
-    this.#nowMs = invocation.importTimeMs;
   }
 
   /** Module evaluation is over: the call's own clock and seed hold from here on. */
   beginExecution(): void {
     this.importing = false;
-    this.#nowMs = this.invocation.nowMs;
     this.#random = undefined;
   }
 
@@ -75,11 +79,14 @@ export class Frame implements RealmHost {
   }
 
   now(): number {
-    if (!this.importing && this.open && !this.#observedTime) {
+    if (this.importing) {
+      return this.#phase().timeMs;
+    }
+    if (this.open && !this.#observedTime) {
       this.#observedTime = true;
       this.#owner.addon.laneObservedTime(this.#owner.lane);
     }
-    return this.#nowMs;
+    return this.invocation.nowMs;
   }
 
   elapsed(): number {
@@ -116,14 +123,12 @@ export class Frame implements RealmHost {
 
   /** Reads a variable; the call depends on it from now on. */
   readEnvironment(name: string): string | undefined {
-    const reply = this.#owner.addon.laneEnv(this.#owner.lane, name);
-    if (reply === null) {
-      return undefined;
+    const { addon, lane } = this.#owner;
+    const value = addon.laneEnv(lane, name);
+    if (value === undefined) {
+      throw new Error(failureOf(addon, lane).message);
     }
-    if (!reply.ok) {
-      throw new Error(reply.text);
-    }
-    return reply.text;
+    return value ?? undefined;
   }
 
   log(level: LogLevel, messages: string[], truncated: boolean): void {
@@ -140,8 +145,9 @@ export class Frame implements RealmHost {
     if (refused !== undefined) {
       return { ok: false, error: { message: refused } };
     }
-    const reply = this.#owner.addon.laneSyncSyscall(this.#owner.lane, op, args);
-    return reply.ok ? { ok: true, value: reply.text } : { ok: false, error: toHostCallError(reply) };
+    const { addon, lane } = this.#owner;
+    const value = addon.laneSyncSyscall(lane, op, args);
+    return value === null ? { ok: false, error: failureOf(addon, lane) } : { ok: true, value };
   }
 
   asyncSyscall(
@@ -204,14 +210,22 @@ export class Frame implements RealmHost {
 
   #randomness(): SeededRandom {
     this.#noteIfImporting();
-    const { importSeed, seed } = this.invocation;
-    this.#random ??= new SeededRandom(Buffer.from(this.importing ? importSeed : seed, "hex"));
+    if (this.#random === undefined) {
+      const { addon, lane } = this.#owner;
+      const seed = this.importing ? this.#phase().seed : (addon.laneSeed(lane, this.depth) ?? "");
+      this.#random = new SeededRandom(Buffer.from(seed, "hex"));
+    }
     return this.#random;
+  }
+
+  #phase(): ImportPhase {
+    this.#importPhase ??= JSON.parse(this.#owner.addon.laneImportPhase(this.#owner.lane) ?? "{}") as ImportPhase;
+    return this.#importPhase;
   }
 
   #refusal(op: string): string | undefined {
     if (!this.open) {
-      return "This function has already returned: its host calls are no longer served.";
+      return FUNCTION_IS_OVER;
     }
     if (!this.importing) {
       return undefined;
@@ -233,6 +247,7 @@ const IMPORT_TIME_NAMES: Record<string, string> = {
   "1.0/storageDelete": "storage.delete unsupported at import time",
 };
 
-export function toHostCallError(reply: HostCallReply): HostCallError {
-  return { message: reply.text, data: reply.data };
+/** Why the host call failed that just came back without a result. */
+export function failureOf(addon: Addon, lane: number): HostCallFailure {
+  return addon.laneFailure(lane) ?? { message: "A host call failed.", catchable: false };
 }

@@ -10,30 +10,45 @@ import process from "node:process";
 import v8 from "node:v8";
 import { workerData } from "node:worker_threads";
 
-import { loadAddon } from "./addon.ts";
+import { loadAddon, parseInvocation } from "./addon.ts";
 import { CodeCache } from "./modules.ts";
 import { describeThrown, payload } from "./outcome.ts";
-import { SHARED_BINARY_CLASSES, SHARED_CLASSES } from "./realm.ts";
+import { protectThread, SHARED_CLASSES } from "./realm.ts";
 import { classesWithPrototypes, SharedObjects } from "./shared-objects.ts";
 import { RealmStock, TransactionRun } from "./transaction.ts";
 import { WarmRealms } from "./warm.ts";
 
 /** Exit code of a lane that asks to be replaced by a fresh one. */
 export const EXIT_ROTATE = 17;
+/** Exit code of a lane that asks to be replaced by one that lets code change the objects that its realms share. */
+export const EXIT_UNPROTECT = 18;
 
 /** A lane whose heap holds more than this after many calls is replaced; its garbage goes with it. */
 const HEAP_BYTES_ROTATE = 160 * 1024 * 1024;
+/** How long an idle lane sleeps, unless something happens. */
+const IDLE_MS = 60_000;
 const CALLS_BETWEEN_HEAP_CHECKS = 256;
 /** How long a promise is waited for when only a Web API that was touched could settle it. */
 const GRACE_MS = 200;
 
-const { lane } = workerData as { lane: number };
+/** What the main thread tells a lane. */
+export interface LaneData {
+  lane: number;
+  /** Whether changing the Web API's and the thread's other objects fails; otherwise changes are undone after a call. */
+  isProtected: boolean;
+}
+
+const { lane, isProtected } = workerData as LaneData;
 const addon = loadAddon();
 const realms = new RealmStock();
 const cache = new CodeCache();
 const warmRealms = new WarmRealms(lane, addon, cache);
-const shared = new SharedObjects(classesWithPrototypes(Object.values(SHARED_CLASSES)));
-const sharedBinary = new SharedObjects(classesWithPrototypes(SHARED_BINARY_CLASSES));
+/** What calls can change of the objects that all realms share; nothing while those are protected. */
+const shared = isProtected ? undefined : new SharedObjects(classesWithPrototypes(Object.values(SHARED_CLASSES)));
+if (isProtected) {
+  protectThread();
+}
+const parts = { lane, addon, realms, warmRealms, cache, threadIsProtected: isProtected };
 
 /** Undocumented but stable since Node 0.x: runs microtasks and reports unhandled rejections, synchronously. */
 const { _tickCallback: drainMicrotasks } = process as unknown as { _tickCallback: () => void };
@@ -56,23 +71,30 @@ let calls = 0;
 
 function serve(): void {
   for (;;) {
-    // Look without waiting first: an idle moment is the time to prepare the next realm.
-    let event = addon.laneNext(lane, 0);
-    while (event.type === "idle") {
-      event = addon.laneNext(lane, realms.restock() ? 0 : 60_000);
+    // Look without waiting first: an idle moment is the time to prepare for the next call.
+    let next = addon.laneNext(lane, 0);
+    while (next === "") {
+      next = addon.laneNext(lane, prepare() ? 0 : IDLE_MS);
     }
-    if (event.type === "closed") {
+    if (next === null) {
       process.exit(0);
     }
-    const run = new TransactionRun(lane, addon, realms, warmRealms, cache);
+    const run = new TransactionRun(parts);
     current = run;
-    run.start(event.invocation);
+    run.start(parseInvocation(next));
     if (!settle(run)) {
       waitForEventLoop(run);
       return;
     }
     finish(run);
   }
+}
+
+/** Uses an idle moment. Returns whether there was anything to do. */
+function prepare(): boolean {
+  const isPreparing = warmRealms.prepare();
+  drainMicrotasks();
+  return realms.restock() || isPreparing;
 }
 
 /** Drives a run as far as microtasks take it. False when only the event loop can take it further. */
@@ -126,9 +148,10 @@ function finish(run: TransactionRun): void {
     addon.laneFinish(lane, outcome.ok, payload(outcome));
   }
   calls += 1;
-  // The Web API is checked after those calls only that got hold of it.
-  const touched = run.usedFreshRealm || run.usedWebApi ? shared : sharedBinary;
-  if (!touched.restore()) {
+  if (run.mustUnprotect) {
+    process.exit(EXIT_UNPROTECT);
+  }
+  if (shared?.restore() === false) {
     process.exit(EXIT_ROTATE);
   }
   if (calls % CALLS_BETWEEN_HEAP_CHECKS === 0 && v8.getHeapStatistics().used_heap_size > HEAP_BYTES_ROTATE) {

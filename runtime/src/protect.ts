@@ -32,8 +32,8 @@ export function protect(roots: readonly unknown[], spared: ReadonlySet<unknown>)
   const iterator = iterable.values() as ArrayIterator<number> & { map?(each: () => number): object };
   const nameless: unknown[] = [
     function* () { yield 1; },
-    async function () { await 1; },
-    async function* () { await 1; yield 1; },
+    async function () { await Promise.resolve(); },
+    async function* () { await Promise.resolve(); yield 1; },
     iterator,
     iterator.map?.(() => 1),
     iteratorFrom?.from({ next: () => ({ done: true }) }),
@@ -77,26 +77,33 @@ export function protect(roots: readonly unknown[], spared: ReadonlySet<unknown>)
     [Date.prototype, undefined],
   ];
   for (const constructor of [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, AggregateError]) {
-    overridden.push([constructor.prototype as object, undefined]);
+    overridden.push([constructor.prototype, undefined]);
   }
   for (const [prototype, keys] of overridden) {
+    if (!found.has(prototype)) {
+      continue;
+    }
     for (const key of keys ?? ownKeys(prototype)) {
       const property = getOwnPropertyDescriptor(prototype, key);
-      if (property?.writable !== true || !property.configurable || !found.has(prototype)) {
+      if (property?.writable !== true || !property.configurable) {
         continue;
       }
       const value: unknown = property.value;
-      defineProperty(prototype, key, {
-        get: freeze(() => value),
-        set: freeze(function (this: unknown, replacement: unknown): void {
+      const accessor = {
+        // Methods have no `prototype` that would have to be frozen too.
+        get(this: object): unknown {
+          return value;
+        },
+        set(this: object, replacement: unknown): void {
           const own = { value: replacement, writable: true, enumerable: true, configurable: true };
-          if (this === prototype || !defineProperty(this as object, key, own)) {
+          if (this === prototype || !defineProperty(this, key, own)) {
             throw new TypeError(`Cannot assign to read only property '${String(key)}' of object`);
           }
-        }),
-        enumerable: property.enumerable ?? false,
-        configurable: false,
-      });
+        },
+      };
+      defineProperty(prototype, key, { ...accessor, enumerable: property.enumerable ?? false, configurable: false });
+      freeze(getOwnPropertyDescriptor(prototype, key)?.get);
+      freeze(getOwnPropertyDescriptor(prototype, key)?.set);
     }
   }
   for (const object of found) {

@@ -6,8 +6,8 @@
  * the callee's sub-transaction.
  */
 
-import type { Addon, HostCallReply, Invocation } from "./addon.ts";
-import { Frame, NESTED_CALL, type FrameOwner, type Settlement, toHostCallError } from "./frame.ts";
+import { type Addon, type FunctionIdentity, type Invocation, parseInvocation } from "./addon.ts";
+import { failureOf, Frame, FUNCTION_IS_OVER, NESTED_CALL, type FrameOwner, type Settlement } from "./frame.ts";
 import { type CodeCache, ModuleGraph } from "./modules.ts";
 import { CallFailure, describeThrown, payload, type Outcome } from "./outcome.ts";
 import { Realm } from "./realm.ts";
@@ -44,6 +44,17 @@ export class RealmStock {
   }
 }
 
+/** What the attempts of a lane have in common. */
+export interface LaneParts {
+  lane: number;
+  addon: Addon;
+  realms: RealmStock;
+  warmRealms: WarmRealms;
+  cache: CodeCache;
+  /** Whether the objects that all realms of the thread share are protected; otherwise they are put back. */
+  threadIsProtected: boolean;
+}
+
 type Invoke = (args: string) => unknown;
 
 /**
@@ -57,28 +68,28 @@ export class TransactionRun implements FrameOwner {
   held = 0;
   /** Whether the attempt is to be begun again, because a shared realm was not good enough for it. */
   mustStartOver = false;
-  /** Whether functions ran in realms of their own. */
-  usedFreshRealm = false;
-  /** Whether functions that ran in shared realms used the Web API. */
-  usedWebApi = false;
+  /** Whether it is to be begun again in a thread whose own objects are not protected. */
+  mustUnprotect = false;
 
   readonly lane: number;
   readonly addon: Addon;
   readonly #realms: RealmStock;
   readonly #warmRealms: WarmRealms;
   readonly #cache: CodeCache;
+  readonly #threadIsProtected: boolean;
   readonly #frames: Frame[] = [];
   /** The realms of all functions of this attempt, the finished ones included. */
   readonly #ownRealms: Realm[] = [];
   /** Rejections that nobody has handled yet. */
   readonly #unhandled = new Map<Promise<unknown>, unknown>();
 
-  constructor(lane: number, addon: Addon, realms: RealmStock, warmRealms: WarmRealms, cache: CodeCache) {
+  constructor({ lane, addon, realms, warmRealms, cache, threadIsProtected }: LaneParts) {
     this.lane = lane;
     this.addon = addon;
     this.#realms = realms;
     this.#warmRealms = warmRealms;
     this.#cache = cache;
+    this.#threadIsProtected = threadIsProtected;
   }
 
   /** Starts the attempt. */
@@ -116,7 +127,8 @@ export class TransactionRun implements FrameOwner {
       this.#ownRealms.some((realm) => realm.owns(promise)) ||
       // The Web API's promises are Node's own.
       ((this.held > 0 || this.mayNeedEventLoop) && promise instanceof Promise);
-    if (isOurs) {
+    // What an ended function left behind fails alone; it may have been another call's.
+    if (isOurs && !isRefusal(reason)) {
       this.#unhandled.set(promise, reason);
     }
   }
@@ -157,7 +169,7 @@ export class TransactionRun implements FrameOwner {
   }
 
   #run(invocation: Invocation, ended: (outcome: Outcome) => void): void {
-    const frame = new Frame(this, invocation, ended);
+    const frame = new Frame(this, invocation, this.#frames.length, ended);
     this.#frames.push(frame);
     this.#begin(frame).then(
       (value) => {
@@ -167,8 +179,9 @@ export class TransactionRun implements FrameOwner {
         // A function that failed does not go on, whatever it has started.
         frame.open = false;
         frame.outcome = { ok: false, error: describeThrown(thrown) };
-        if (frame.warm !== undefined && PROTECTED_CHANGE.test(frame.outcome.error.message)) {
-          this.#startOver(frame);
+        if (PROTECTED_CHANGE.test(frame.outcome.error.message) && this.#metProtection(frame)) {
+          this.mustStartOver = true;
+          this.outcome ??= NEVER;
         } else if (frame === this.#frames[0]) {
           this.outcome ??= frame.outcome;
         }
@@ -180,16 +193,19 @@ export class TransactionRun implements FrameOwner {
     if (typeof value === "string") {
       return { ok: true, value };
     }
-    const { modulePath, exportName, kind } = invocation;
+    const { modulePath, exportName, kind } = invocation.function;
     const text = `Function "${modulePath}:${exportName}" did not return JSON text from ${methodName(kind)}()`;
     return { ok: false, error: describeThrown(new CallFailure(text)) };
   }
 
-  /** Gives the attempt up in favour of one in which the module of `frame` gets a realm of its own. */
-  #startOver(frame: Frame): void {
-    this.#warmRealms.refuse(frame.invocation.codeVersion, frame.invocation.modulePath);
-    this.mustStartOver = true;
-    this.outcome ??= NEVER;
+  /** Code tried to change something that is protected. Returns whether that can be different the next time. */
+  #metProtection(frame: Frame): boolean {
+    if (frame.warm !== undefined) {
+      this.#warmRealms.refuse(frame.invocation.function);
+      return true;
+    }
+    this.mustUnprotect = this.#threadIsProtected;
+    return this.mustUnprotect;
   }
 
   #end(frame: Frame, outcome: Outcome): void {
@@ -203,7 +219,6 @@ export class TransactionRun implements FrameOwner {
   #release(frame: Frame): void {
     const { warm } = frame;
     frame.warm = undefined;
-    this.usedWebApi ||= warm?.realm.usedWebApi === true;
     if (warm !== undefined && this.held === 0 && !this.mayNeedEventLoop) {
       this.#warmRealms.give(warm);
     }
@@ -211,28 +226,25 @@ export class TransactionRun implements FrameOwner {
 
   #begin(frame: Frame): Promise<unknown> {
     const { invocation } = frame;
-    const { context, codeVersion, modulePath } = invocation;
-    const warm =
-      context === "fresh" ? undefined : this.#warmRealms.take(codeVersion, context, modulePath, frame);
+    const warm = this.#warmRealms.take(invocation.function, frame);
     if (warm === undefined) {
       return this.#callFresh(frame);
     }
     this.#ownRealms.push(warm.realm);
     frame.warm = warm;
     warm.attach(frame);
-    const key = functionKey(invocation);
-    const invoke = warm.function(key);
+    const invoke = warm.function(invocation.function);
     if (invoke === undefined) {
-      return warm.realm.run(frame, () => this.#callWarm(frame, warm, key));
+      return warm.realm.run(frame, () => this.#callWarm(frame, warm));
     }
     frame.beginExecution();
     return warm.realm.run(frame, () => promised(invoke, invocation.argsJson));
   }
 
   /** The first call of a function in a shared realm, perhaps of its module. */
-  async #callWarm(frame: Frame, warm: WarmRealm, key: string): Promise<unknown> {
+  async #callWarm(frame: Frame, warm: WarmRealm): Promise<unknown> {
     const { invocation } = frame;
-    const { codeVersion, modulePath } = invocation;
+    const { modulePath } = invocation.function;
     let namespace = warm.namespace(modulePath);
     if (namespace === undefined) {
       try {
@@ -242,13 +254,13 @@ export class TransactionRun implements FrameOwner {
         warm.noteImpure();
       }
       if (!warm.isPure || namespace === undefined) {
-        this.#warmRealms.refuse(codeVersion, modulePath);
+        this.#warmRealms.refuse(invocation.function);
         frame.warm = undefined;
         return await this.#callFresh(frame);
       }
     }
-    const invoke = find(namespace, invocation);
-    warm.remember(key, invoke);
+    const invoke = find(namespace, invocation.function);
+    warm.remember(invocation.function, invoke);
     frame.beginExecution();
     return await promised(invoke, invocation.argsJson);
   }
@@ -256,31 +268,28 @@ export class TransactionRun implements FrameOwner {
   async #callFresh(frame: Frame): Promise<unknown> {
     const { invocation } = frame;
     const realm = this.#realms.take();
-    this.usedFreshRealm = true;
     this.#ownRealms.push(realm);
     realm.attach(frame);
     const graph = new ModuleGraph({
       realm,
       read: (path) => this.addon.laneModule(this.lane, path) ?? undefined,
-      version: invocation.codeVersion,
+      version: invocation.function.codeVersion,
       cache: this.#cache,
       dynamicImport: false,
     });
-    const invoke = find(await graph.load(invocation.modulePath), invocation);
+    const invoke = find(await graph.load(invocation.function.modulePath), invocation.function);
     frame.beginExecution();
     return await promised(invoke, invocation.argsJson);
   }
 
   #serveNested(frame: Frame, args: string, settlement: Settlement): void {
     const begun = this.addon.laneBeginNested(this.lane, args);
-    if (begun.invocation === undefined) {
-      if (begun.error !== undefined) {
-        this.#settle(begun.error, settlement);
-      }
+    if (begun === null) {
+      this.#settle(null, settlement);
       return;
     }
     frame.suspended = true;
-    this.#run(begun.invocation, (outcome) => {
+    this.#run(parseInvocation(begun), (outcome) => {
       const reply = this.addon.laneEndNested(this.lane, outcome.ok, payload(outcome));
       frame.suspended = false;
       this.#settle(reply, settlement);
@@ -289,15 +298,23 @@ export class TransactionRun implements FrameOwner {
   }
 
   /** A failure that user code must not see ends the attempt: the engine already knows why. */
-  #settle(reply: HostCallReply, { resolve, reject }: Settlement): void {
-    if (reply.ok) {
-      resolve(reply.text);
-    } else if (reply.catchable) {
-      reject(toHostCallError(reply));
+  #settle(value: string | null, { resolve, reject }: Settlement): void {
+    if (value !== null) {
+      resolve(value);
+      return;
+    }
+    const failure = failureOf(this.addon, this.lane);
+    if (failure.catchable) {
+      reject(failure);
     } else {
-      this.outcome ??= { ok: false, error: { message: reply.text, frames: [] } };
+      this.outcome ??= { ok: false, error: { message: failure.message, frames: [] } };
     }
   }
+}
+
+/** Whether something was rejected because its function is over. Whatever user code may have made of the reason. */
+function isRefusal(reason: unknown): boolean {
+  return describeThrown(reason).message === `Uncaught Error: ${FUNCTION_IS_OVER}`;
 }
 
 /** What a function returns, as a promise of this realm; what it throws, as a rejection. */
@@ -305,16 +322,12 @@ async function promised(invoke: Invoke, args: string): Promise<unknown> {
   return await invoke(args);
 }
 
-function functionKey({ kind, modulePath, exportName }: Invocation): string {
-  return `${kind} ${modulePath}:${exportName}`;
-}
-
-function methodName(kind: Invocation["kind"]): "invokeQuery" | "invokeMutation" {
+function methodName(kind: FunctionIdentity["kind"]): "invokeQuery" | "invokeMutation" {
   return kind === "query" ? "invokeQuery" : "invokeMutation";
 }
 
 /** Looks a function up in the exports of its module. */
-function find(namespace: Record<string, unknown>, { kind, modulePath, exportName }: Invocation): Invoke {
+function find(namespace: Record<string, unknown>, { kind, modulePath, exportName }: FunctionIdentity): Invoke {
   const target: unknown = namespace[exportName];
   if (target === undefined) {
     throw new CallFailure(`Couldn't find ${JSON.stringify(exportName)} in module "${modulePath}".`);

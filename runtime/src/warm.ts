@@ -11,9 +11,7 @@
  * This file decides nothing about which modules may share; the engine does.
  */
 
-import process from "node:process";
-
-import type { Addon } from "./addon.ts";
+import type { Addon, FunctionIdentity, ImportPhase, NewestCode } from "./addon.ts";
 import { type CodeCache, ModuleGraph } from "./modules.ts";
 import { CAN_SHARE, Realm, type RealmHost } from "./realm.ts";
 
@@ -30,9 +28,6 @@ interface EnvironmentReader {
   readEnvironment(name: string): string | undefined;
 }
 
-/** Since Node 24 the asynchronous context is V8's own; before, every promise of the thread would pay for it. */
-const TRACKING_IS_CHEAP = Number.parseInt(process.versions.node) >= 24;
-
 type Invoke = (args: string) => unknown;
 
 export class WarmRealm {
@@ -41,18 +36,13 @@ export class WarmRealm {
   readonly version: string;
   readonly #graph: ModuleGraph;
   readonly #namespaces = new Map<string, Record<string, unknown>>();
-  readonly #functions = new Map<string, Invoke>();
+  readonly #functions = new Map<FunctionIdentity, Invoke>();
   /** Variables that modules read while they were evaluated. */
   readonly #environment = new Map<string, string | undefined>();
   #isPure = true;
-  /** Whether modules took hold of the Web API while they were evaluated. */
-  #holdsWebApi = false;
 
   constructor(version: string, group: WarmGroup, read: (path: string) => string | undefined, cache: CodeCache) {
-    this.realm = new Realm("transaction", {
-      isShared: true,
-      tracksCallers: group === "reuse" || TRACKING_IS_CHEAP,
-    });
+    this.realm = new Realm("transaction", { isShared: true });
     this.version = version;
     this.group = group;
     this.#graph = new ModuleGraph({ realm: this.realm, read, version, cache, dynamicImport: false });
@@ -61,7 +51,6 @@ export class WarmRealm {
   /** Binds the realm to one function. */
   attach(host: RealmHost): void {
     this.realm.attach(host);
-    this.realm.usedWebApi = this.#holdsWebApi;
   }
 
   /** False once something was evaluated that may come out differently another time. */
@@ -97,18 +86,17 @@ export class WarmRealm {
   /** Evaluates a module. Fails with what it threw. */
   async load(path: string): Promise<Record<string, unknown>> {
     const namespace = await this.#graph.load(path);
-    this.#holdsWebApi = this.realm.usedWebApi;
     this.#namespaces.set(path, namespace);
     return namespace;
   }
 
   /** A function that was looked up before. */
-  function(key: string): Invoke | undefined {
-    return this.#functions.get(key);
+  function(identity: FunctionIdentity): Invoke | undefined {
+    return this.#functions.get(identity);
   }
 
-  remember(key: string, invoke: Invoke): void {
-    this.#functions.set(key, invoke);
+  remember(identity: FunctionIdentity, invoke: Invoke): void {
+    this.#functions.set(identity, invoke);
   }
 }
 
@@ -126,18 +114,22 @@ export class WarmRealms {
     this.#cache = cache;
   }
 
-  /** A realm for one function, or nothing if the module has to be evaluated afresh for each call. */
-  take(version: string, group: WarmGroup, path: string, reader: EnvironmentReader): WarmRealm | undefined {
-    const known = this.#version(version);
-    if (!CAN_SHARE || known.unshareable.has(path)) {
+  /** A realm for one function, or nothing if its module has to be evaluated afresh for each call. */
+  take({ codeVersion, context, modulePath }: FunctionIdentity, reader: EnvironmentReader): WarmRealm | undefined {
+    if (context === "fresh" || !CAN_SHARE) {
       return undefined;
     }
-    for (let realm = known.idle[group].pop(); realm !== undefined; realm = known.idle[group].pop()) {
+    const known = this.#version(codeVersion);
+    if (known.unshareable.has(modulePath)) {
+      return undefined;
+    }
+    const idle = known.idle[context];
+    for (let realm = idle.pop(); realm !== undefined; realm = idle.pop()) {
       if (realm.hasSameEnvironment(reader)) {
         return realm;
       }
     }
-    return new WarmRealm(version, group, (module) => this.#addon.laneModule(this.#lane, module) ?? undefined, this.#cache);
+    return this.#make(codeVersion, context);
   }
 
   /** Takes back a realm whose function is over, if the next one can use it. */
@@ -149,9 +141,46 @@ export class WarmRealms {
     }
   }
 
-  /** From now on the module is evaluated afresh for each call. */
-  refuse(version: string, path: string): void {
-    this.#version(version).unshareable.add(path);
+  /** From now on the function's module is evaluated afresh for each call. */
+  refuse({ codeVersion, modulePath }: FunctionIdentity): void {
+    this.#version(codeVersion).unshareable.add(modulePath);
+  }
+
+  /**
+   * Evaluates the modules of new code ahead of its first call, as far as they can be without one. Returns whether there
+   * was anything to do. To be called when the lane has nothing to run; microtasks have to be drained afterwards.
+   */
+  prepare(): boolean {
+    const text = CAN_SHARE ? this.#addon.laneNewestCode(this.#lane) : null;
+    if (text === null) {
+      return false;
+    }
+    const { version, modules, importPhase } = JSON.parse(text) as NewestCode;
+    for (const group of ["verified", "reuse"] as const) {
+      const paths = modules.filter(([, context]) => context === group).map(([path]) => path);
+      if (paths.length > 0 && this.#version(version).idle[group].length === 0) {
+        void this.#evaluate(this.#make(version, group), paths, importPhase);
+      }
+    }
+    return true;
+  }
+
+  /** A realm in which a module could not be evaluated is not used; the module's first call will tell why. */
+  async #evaluate(warm: WarmRealm, paths: string[], phase: ImportPhase): Promise<void> {
+    warm.attach(new Preparation(warm, phase));
+    try {
+      for (const path of paths) {
+        await warm.load(path);
+      }
+      this.give(warm);
+    } catch {
+      warm.realm.detach();
+    }
+  }
+
+  #make(version: string, group: WarmGroup): WarmRealm {
+    const read = (path: string): string | undefined => this.#addon.laneModule(this.#lane, path) ?? undefined;
+    return new WarmRealm(version, group, read, this.#cache);
   }
 
   #version(name: string): Version {
@@ -171,6 +200,76 @@ export class WarmRealms {
   }
 
   #newest: string | undefined;
+}
+
+/** Stands for the call while modules are evaluated without one: whatever needs a call makes the evaluation worthless. */
+class Preparation implements RealmHost {
+  readonly importing = true;
+  readonly #warm: WarmRealm;
+  readonly #phase: ImportPhase;
+
+  constructor(warm: WarmRealm, phase: ImportPhase) {
+    this.#warm = warm;
+    this.#phase = phase;
+  }
+
+  now(): number {
+    return this.#phase.timeMs;
+  }
+
+  elapsed(): number {
+    return 0;
+  }
+
+  randomDouble(): number {
+    return this.#giveUp();
+  }
+
+  randomFill(): void {
+    this.#giveUp();
+  }
+
+  randomUuid(): string {
+    return this.#giveUp();
+  }
+
+  timers(): Map<string, number> {
+    return new Map();
+  }
+
+  env(): undefined {
+    this.#giveUp();
+  }
+
+  log(): void {
+    this.#warm.noteImpure();
+  }
+
+  syscall(): { ok: false; error: { message: string } } {
+    return this.#giveUp();
+  }
+
+  asyncSyscall(): void {
+    this.#giveUp();
+  }
+
+  jsSyscall(): void {
+    this.#giveUp();
+  }
+
+  mayWait(): void {
+    this.#warm.noteImpure();
+  }
+
+  hold(): () => void {
+    this.#warm.noteImpure();
+    return () => undefined;
+  }
+
+  #giveUp(): never {
+    this.#warm.noteImpure();
+    throw new Error("no function is running");
+  }
 }
 
 interface Version {

@@ -1,97 +1,16 @@
 import { describe, expect, it } from "vitest";
 
-import type { Addon, HostCallReply, Invocation } from "../src/addon.ts";
-import { CodeCache } from "../src/modules.ts";
 import type { Outcome } from "../src/outcome.ts";
-import { RealmStock, TransactionRun } from "../src/transaction.ts";
-import { WarmRealms } from "../src/warm.ts";
+import { FakeEngine, type HostCallReply, parts, queries, reply, run as runIn } from "./engine.ts";
 
-/** An engine in miniature: modules from a table, host calls from a function. */
-function fakeAddon(
+async function run(
   modules: Record<string, string>,
-  syscall: (op: string, args: string) => HostCallReply,
+  exportName: string,
   calls: string[] = [],
-): Addon {
-  const refuse = (): never => {
-    throw new Error("not part of this test");
-  };
-  return {
-    startEngine: refuse,
-    stopEngine: refuse,
-    laneExited: refuse,
-    laneNext: refuse,
-    laneModule: (_lane, path) => modules[path] ?? null,
-    laneSyscall: (_lane, op, args) => {
-      calls.push(op);
-      return syscall(op, args);
-    },
-    laneSyncSyscall: (_lane, op, args) => {
-      calls.push(op);
-      return syscall(op, args);
-    },
-    laneBeginNested: (_lane, args) => {
-      calls.push("begin");
-      const { name } = JSON.parse(args) as { name: string };
-      return { invocation: invocation(name) };
-    },
-    laneEndNested: (_lane, ok, payload) => {
-      calls.push("end");
-      return ok ? reply(payload) : { ok: false, text: (JSON.parse(payload) as { message: string }).message, catchable: true };
-    },
-    laneLog: (_lane, level, messages) => {
-      calls.push(`${level} ${messages.join(" ")}`);
-    },
-    laneEnv: (_lane, name) => (name === "SET" ? reply("value") : null),
-    laneObservedTime: () => undefined,
-    laneStartOver: refuse,
-    laneFinish: refuse,
-  };
-}
-
-function newRun(addon: Addon): TransactionRun {
-  const cache = new CodeCache();
-  return new TransactionRun(0, addon, new RealmStock(), new WarmRealms(0, addon, cache), cache);
-}
-
-function reply(text: string): HostCallReply {
-  return { ok: true, text, catchable: true };
-}
-
-function invocation(exportName: string, seed = "01"): Invocation {
-  return {
-    kind: "query",
-    modulePath: "m.js",
-    exportName,
-    argsJson: "[{}]",
-    seed: seed.repeat(32),
-    nowMs: 1_700_000_000_000,
-    codeVersion: "1",
-    importSeed: "02".repeat(32),
-    importTimeMs: 1_600_000_000_000,
-    context: "fresh",
-  };
-}
-
-/** A module whose exports are queries with the given bodies; `Convex` is called directly. */
-function queries(bodies: Record<string, string>): string {
-  return Object.entries(bodies)
-    .map(([name, body]) => `export const ${name} = { invokeQuery: async (args) => JSON.stringify(await (async () => { ${body} })() ?? null) };`)
-    .join("\n");
-}
-
-async function run(modules: Record<string, string>, exportName: string, calls: string[] = [], syscall = reply): Promise<Outcome | undefined> {
-  const addon = fakeAddon(modules, (op, args) => syscall(`${op}${args}`), calls);
-  const transaction = newRun(addon);
-  transaction.start(invocation(exportName));
-  for (let idle = 0; transaction.outcome === undefined; idle += 1) {
-    await new Promise(setImmediate);
-    if (transaction.advance() || transaction.held > 0) {
-      idle = 0;
-    } else if (idle === 5) {
-      transaction.giveUp();
-    }
-  }
-  return transaction.outcome;
+  syscall: (text: string) => HostCallReply = reply,
+): Promise<Outcome | undefined> {
+  const engine = new FakeEngine(modules, (op, args) => syscall(`${op}${args}`), calls);
+  return await runIn(parts(engine), "m.js", exportName);
 }
 
 function value(outcome: Outcome | undefined): unknown {
@@ -143,13 +62,13 @@ describe("a function in a lane", () => {
     const source = queries({
       f: "try { await Convex.asyncSyscall('1.0/get', '{}'); } catch (e) { return [e instanceof Error, e.message, e.data]; }",
     });
-    const failing = (): HostCallReply => ({ ok: false, text: "nope", data: '{"a":1}', catchable: true });
+    const failing = (): HostCallReply => ({ ok: false, message: "nope", data: '{"a":1}', catchable: true });
     expect(value(await run({ "m.js": source }, "f", [], failing))).toEqual([true, "nope", { a: 1 }]);
   });
 
   it("ends at once on a failure that it must not see", async () => {
     const source = queries({ f: "try { await Convex.asyncSyscall('1.0/get', '{}'); } catch { return 'seen'; } return 'on';" });
-    const failing = (): HostCallReply => ({ ok: false, text: "conflict", catchable: false });
+    const failing = (): HostCallReply => ({ ok: false, message: "conflict", catchable: false });
     expect(message(await run({ "m.js": source }, "f", [], failing))).toBe("conflict");
   });
 

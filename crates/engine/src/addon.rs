@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use freshet_functions::LaneNext;
-use freshet_functions::host::{Invocation, JsError, Outcome, SyscallError, TransactionKind};
+use freshet_functions::host::{CodePackage, Invocation, JsError, Outcome, TransactionKind};
 use freshet_functions::log::{LogLevel, LogLine};
-use napi::bindgen_prelude::{Error, Function, Result, Status};
+use napi::bindgen_prelude::{Either3, Error, Function, Null, Result, Status, Undefined};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
@@ -22,60 +22,15 @@ use crate::wiring::{Engine, EngineEvent};
 /// The one engine of this process; every thread of it reaches the same.
 static ENGINE: OnceLock<Engine> = OnceLock::new();
 
-/// One attempt of a query or mutation.
+/// A host call that failed.
 #[napi(object, object_from_js = false)]
-pub(crate) struct LaneInvocation {
-    /// `query` or `mutation`.
-    pub kind: &'static str,
-    /// Canonical module path with `.js`.
-    pub module_path: String,
-    /// Name of the export.
-    pub export_name: String,
-    /// JSON text of an array with the arguments object.
-    pub args_json: String,
-    /// 32 bytes in hex.
-    pub seed: String,
-    /// The frozen clock in milliseconds since the Unix epoch.
-    pub now_ms: f64,
-    /// Names the code; equal versions are equal code.
-    pub code_version: String,
-    /// Seed of module evaluation, 32 bytes in hex.
-    pub import_seed: String,
-    /// Clock of module evaluation in milliseconds since the Unix epoch.
-    pub import_time_ms: f64,
-    /// `fresh`, `verified` or `reuse`.
-    pub context: &'static str,
-}
-
-/// What a lane does next.
-#[napi(object, object_from_js = false)]
-pub(crate) struct LaneEvent {
-    /// `run`, `idle` or `closed`.
-    pub r#type: &'static str,
-    /// What to run.
-    pub invocation: Option<LaneInvocation>,
-}
-
-/// Answer to a host call.
-#[napi(object, object_from_js = false)]
-pub(crate) struct HostCallReply {
-    /// Whether it succeeded.
-    pub ok: bool,
-    /// The reply, or the error's message.
-    pub text: String,
+pub(crate) struct HostCallFailure {
+    /// The error's message.
+    pub message: String,
     /// JSON text of a nested `ConvexError`'s data.
     pub data: Option<String>,
     /// Whether user code may see the failure.
     pub catchable: bool,
-}
-
-/// Answer to a nested call: what to run, or why not.
-#[napi(object, object_from_js = false)]
-pub(crate) struct NestedCall {
-    /// What to run.
-    pub invocation: Option<LaneInvocation>,
-    /// Why not.
-    pub error: Option<HostCallReply>,
 }
 
 /// Starts the engine: opens the data, listens, and returns JSON text `{lanes, report}`. `on_event` is called on the main
@@ -122,17 +77,54 @@ pub(crate) fn lane_exited(lane: u32, reason: String) {
     }
 }
 
-/// Waits up to `timeout_ms` for something to run.
+/// Waits up to `timeout_ms` for something to run: an invocation as [`describe`] writes it, an empty text when nothing
+/// came, and nothing when the engine closes.
 ///
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub(crate) fn lane_next(lane: u32, timeout_ms: u32) -> Result<LaneEvent> {
+pub(crate) fn lane_next(lane: u32, timeout_ms: u32) -> Result<Option<String>> {
     Ok(match slot(lane)?.next(Duration::from_millis(u64::from(timeout_ms))) {
-        LaneNext::Run(invocation) => LaneEvent { r#type: "run", invocation: Some(describe(invocation)) },
-        LaneNext::Idle => LaneEvent { r#type: "idle", invocation: None },
-        LaneNext::Closed => LaneEvent { r#type: "closed", invocation: None },
+        LaneNext::Run(invocation) => Some(describe(&invocation)),
+        LaneNext::Idle => Some(String::new()),
+        LaneNext::Closed => None,
     })
+}
+
+/// What the lane can prepare while it has nothing to run: JSON text of the newest code's version and of its modules that
+/// run in shared contexts. Their sources are available until something runs.
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_newest_code(lane: u32) -> Result<Option<String>> {
+    let slot = slot(lane)?;
+    let Some((code, modules)) = slot.lane.newest_code() else { return Ok(None) };
+    let text = serde_json::json!({
+        "version": code.version.to_string(),
+        "modules": modules.iter().map(|(path, context)| (path, context.as_str())).collect::<Vec<_>>(),
+        "importPhase": import_phase(&code),
+    });
+    slot.adopt_code(&code);
+    Ok(Some(text.to_string()))
+}
+
+/// Seed and clock of module evaluation for the current code, as JSON text.
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_import_phase(lane: u32) -> Result<Option<String>> {
+    Ok(slot(lane)?.code().map(|code| import_phase(&code).to_string()))
+}
+
+/// Seed of the function at `depth`, 0 for the one that was called first; 32 bytes in hex.
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_seed(lane: u32, depth: u32) -> Result<Option<String>> {
+    Ok(slot(lane)?.seed(depth as usize).map(hex::encode))
 }
 
 /// Source text of a module of the running call.
@@ -144,47 +136,64 @@ pub(crate) fn lane_module(lane: u32, path: String) -> Result<Option<String>> {
     Ok(slot(lane)?.module(&path).map(|source| source.to_string()))
 }
 
-/// Carries out an asynchronous host call.
+/// Carries out an asynchronous host call. Nothing comes back when it fails: see [`lane_failure`].
 ///
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub(crate) fn lane_syscall(lane: u32, op: String, args: String) -> Result<HostCallReply> {
-    Ok(reply(slot(lane)?.lane.syscall(&op, &args)))
-}
-
-/// Carries out a synchronous host call.
-///
-/// # Errors
-/// When there is no such lane.
-#[napi]
-pub(crate) fn lane_sync_syscall(lane: u32, op: String, args: String) -> Result<HostCallReply> {
-    Ok(reply(slot(lane)?.lane.sync_syscall(&op, &args)))
-}
-
-/// Starts a nested query or mutation.
-///
-/// # Errors
-/// When there is no such lane.
-#[napi]
-pub(crate) fn lane_begin_nested(lane: u32, args: String) -> Result<NestedCall> {
+pub(crate) fn lane_syscall(lane: u32, op: String, args: String) -> Result<Option<String>> {
     let slot = slot(lane)?;
-    Ok(match slot.lane.begin_nested(&args) {
-        Ok(invocation) => {
-            slot.adopt(&invocation);
-            NestedCall { invocation: Some(describe(invocation)), error: None }
-        }
-        Err(error) => NestedCall { invocation: None, error: Some(reply(Err(error))) },
-    })
+    Ok(slot.noting_failure(slot.lane.syscall(&op, &args)))
 }
 
-/// Ends the innermost nested call: `payload` is its result, or the JSON text of its error.
+/// Carries out a synchronous host call. Nothing comes back when it fails: see [`lane_failure`].
 ///
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub(crate) fn lane_end_nested(lane: u32, ok: bool, payload: String) -> Result<HostCallReply> {
-    Ok(reply(slot(lane)?.lane.end_nested(outcome(ok, payload))))
+pub(crate) fn lane_sync_syscall(lane: u32, op: String, args: String) -> Result<Option<String>> {
+    let slot = slot(lane)?;
+    Ok(slot.noting_failure(slot.lane.sync_syscall(&op, &args)))
+}
+
+/// Starts a nested query or mutation: what to run, as [`lane_next`] has it. Nothing comes back when it fails: see
+/// [`lane_failure`].
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_begin_nested(lane: u32, args: String) -> Result<Option<String>> {
+    let slot = slot(lane)?;
+    let begun = slot.lane.begin_nested(&args).map(|invocation| {
+        slot.adopt_nested(&invocation);
+        describe(&invocation)
+    });
+    Ok(slot.noting_failure(begun))
+}
+
+/// Ends the innermost nested call: `payload` is its result, or the JSON text of its error. Nothing comes back when that
+/// fails: see [`lane_failure`].
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_end_nested(lane: u32, ok: bool, payload: String) -> Result<Option<String>> {
+    let slot = slot(lane)?;
+    slot.leave_nested();
+    Ok(slot.noting_failure(slot.lane.end_nested(outcome(ok, payload))))
+}
+
+/// Why the last host call failed.
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_failure(lane: u32) -> Result<Option<HostCallFailure>> {
+    Ok(slot(lane)?.take_failure().map(|error| HostCallFailure {
+        message: error.message,
+        data: error.data,
+        catchable: error.catchable,
+    }))
 }
 
 /// Records a console line.
@@ -211,15 +220,17 @@ pub(crate) fn lane_log(lane: u32, level: String, messages: Vec<String>, truncate
     Ok(())
 }
 
-/// Reads an environment variable; `null` when it is not set.
+/// Reads an environment variable; `null` when it is not set, nothing when that fails: see [`lane_failure`].
 ///
 /// # Errors
 /// When there is no such lane.
 #[napi]
-pub(crate) fn lane_env(lane: u32, name: String) -> Result<Option<HostCallReply>> {
-    Ok(match slot(lane)?.lane.env(&name) {
-        Ok(value) => value.map(|text| reply(Ok(text))),
-        Err(error) => Some(reply(Err(error))),
+pub(crate) fn lane_env(lane: u32, name: String) -> Result<Either3<String, Null, Undefined>> {
+    let slot = slot(lane)?;
+    Ok(match slot.noting_failure(slot.lane.env(&name)) {
+        Some(Some(value)) => Either3::A(value),
+        Some(None) => Either3::B(Null),
+        None => Either3::C(()),
     })
 }
 
@@ -260,31 +271,31 @@ fn slot(lane: u32) -> Result<&'static LaneSlot> {
         .ok_or_else(|| failure("there is no such lane in this process"))
 }
 
-fn describe(invocation: Invocation) -> LaneInvocation {
-    LaneInvocation {
-        kind: match invocation.kind {
-            TransactionKind::Query => "query",
-            TransactionKind::Mutation => "mutation",
-        },
-        module_path: invocation.module_path,
-        export_name: invocation.export_name,
-        args_json: invocation.args_json,
-        seed: hex::encode(invocation.seed),
-        now_ms: invocation.now_ms,
-        code_version: invocation.code.version.to_string(),
-        import_seed: hex::encode(invocation.code.import_seed),
-        import_time_ms: invocation.code.import_time_ms,
-        context: invocation.context.as_str(),
-    }
+/// An invocation as one text, because each value that crosses costs more than a few hundred characters: the clock in
+/// milliseconds, the rest of the first line (which is the same for each call of a function), and the arguments.
+///
+/// ```text
+/// 1700000000000 mutation verified 12 messages.js:send
+/// [{...}]
+/// ```
+fn describe(invocation: &Invocation) -> String {
+    let kind = match invocation.kind {
+        TransactionKind::Query => "query",
+        TransactionKind::Mutation => "mutation",
+    };
+    format!(
+        "{} {kind} {} {} {}:{}\n{}",
+        invocation.now_ms,
+        invocation.context.as_str(),
+        invocation.code.version,
+        invocation.module_path,
+        invocation.export_name,
+        invocation.args_json
+    )
 }
 
-fn reply(result: std::result::Result<String, SyscallError>) -> HostCallReply {
-    match result {
-        Ok(text) => HostCallReply { ok: true, text, data: None, catchable: true },
-        Err(error) => {
-            HostCallReply { ok: false, text: error.message, data: error.data, catchable: error.catchable }
-        }
-    }
+fn import_phase(code: &CodePackage) -> serde_json::Value {
+    serde_json::json!({ "seed": hex::encode(code.import_seed), "timeMs": code.import_time_ms })
 }
 
 fn outcome(ok: bool, payload: String) -> Outcome {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use freshet_functions::host::{CodePackage, Invocation, LaneFailure};
+use freshet_functions::host::{CodePackage, Invocation, LaneFailure, SyscallError};
 use freshet_functions::{CallLimits, Lane, LaneClock, LaneNext, LaneQueue};
 use parking_lot::{Mutex, RwLock};
 
@@ -23,6 +23,10 @@ const BUSY_FACTOR: u32 = 4;
 pub(crate) struct LaneSlot {
     pub(crate) lane: Lane,
     code: RwLock<Option<Arc<CodePackage>>>,
+    /// Seeds of the functions on the call stack.
+    seeds: Mutex<Vec<[u8; 32]>>,
+    /// Why the last host call failed, until its thread asks.
+    failure: Mutex<Option<SyscallError>>,
     /// The V8 thread of the moment, where the system tells how much it works.
     thread: Mutex<Option<ThreadTime>>,
     /// Number of the attempt for which the V8 thread is being ended. That takes a moment, in which the attempt may end
@@ -49,12 +53,51 @@ impl LaneSlot {
         next
     }
 
-    /// Makes the modules of an invocation available to [`LaneSlot::module`].
-    pub(crate) fn adopt(&self, invocation: &Invocation) {
-        let known = self.code.read().as_ref().is_some_and(|code| Arc::ptr_eq(code, &invocation.code));
+    /// Makes the modules and the seed of a top-level invocation available.
+    fn adopt(&self, invocation: &Invocation) {
+        let mut seeds = self.seeds.lock();
+        seeds.clear();
+        seeds.push(invocation.seed);
+        drop(seeds);
+        self.adopt_code(&invocation.code);
+    }
+
+    /// Makes the modules of `code` available to [`LaneSlot::module`].
+    pub(crate) fn adopt_code(&self, code: &Arc<CodePackage>) {
+        let known = self.code.read().as_ref().is_some_and(|known| Arc::ptr_eq(known, code));
         if !known {
-            *self.code.write() = Some(invocation.code.clone());
+            *self.code.write() = Some(code.clone());
         }
+    }
+
+    /// A nested call begins; it runs the same code.
+    pub(crate) fn adopt_nested(&self, invocation: &Invocation) {
+        self.seeds.lock().push(invocation.seed);
+    }
+
+    /// The innermost nested call ends.
+    pub(crate) fn leave_nested(&self) {
+        self.seeds.lock().pop();
+    }
+
+    /// Seed of the function at a depth of the call stack.
+    pub(crate) fn seed(&self, depth: usize) -> Option<[u8; 32]> {
+        self.seeds.lock().get(depth).copied()
+    }
+
+    /// The current code.
+    pub(crate) fn code(&self) -> Option<Arc<CodePackage>> {
+        self.code.read().clone()
+    }
+
+    /// What a host call gave; a failure is kept for [`LaneSlot::take_failure`].
+    pub(crate) fn noting_failure<T>(&self, result: Result<T, SyscallError>) -> Option<T> {
+        result.map_err(|error| *self.failure.lock() = Some(error)).ok()
+    }
+
+    /// Why the last host call failed.
+    pub(crate) fn take_failure(&self) -> Option<SyscallError> {
+        self.failure.lock().take()
     }
 
     /// Source text of a module of the current call's code.
@@ -74,6 +117,8 @@ impl Lanes {
             .map(|_| LaneSlot {
                 lane: queue.lane(),
                 code: RwLock::default(),
+                seeds: Mutex::default(),
+                failure: Mutex::default(),
                 thread: Mutex::default(),
                 condemned: Mutex::default(),
             })
@@ -95,6 +140,7 @@ impl Lanes {
             return;
         };
         *slot.thread.lock() = None;
+        slot.lane.forget_preparations();
         let condemned = slot.condemned.lock().take();
         let running = slot.lane.clock().map(|clock| clock.attempt);
         match failure(reason, condemned, running) {

@@ -46,6 +46,8 @@ pub struct EngineConfig {
     pub log_filter: String,
     /// Which contexts queries and mutations get.
     pub contexts: ContextPolicy,
+    /// Whether queries that ran in shared contexts are repeated in fresh ones, to report where they differ.
+    pub audit_determinism: bool,
     /// Whether clients get only `Server Error` and no log lines.
     pub redact_logs_to_client: bool,
 }

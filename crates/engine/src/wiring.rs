@@ -143,6 +143,11 @@ impl Engine {
             cloud_url: config.api_origin.clone(),
             site_url: config.site_origin.clone(),
         });
+        let queue = functions.lane_queue().clone();
+        deployment.when_live(move || queue.wake());
+        if config.audit_determinism {
+            functions.audit_contexts();
+        }
         let lanes = Arc::new(Lanes::new(functions.lane_queue(), config.lanes.max(1)));
 
         let services = Services {

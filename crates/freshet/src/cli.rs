@@ -76,6 +76,10 @@ pub(crate) struct ListenArgs {
     /// in it [env: FRESHET_CONTEXTS] [default: verified]
     #[arg(long, value_name = "MODE")]
     pub(crate) contexts: Option<String>,
+    /// Run queries a second time in a fresh context, and log where the results differ: slow, for development
+    /// [env: FRESHET_AUDIT_DETERMINISM]
+    #[arg(long)]
+    pub(crate) audit_determinism: bool,
     /// Show clients `Server Error` instead of error messages, and no log lines [env: REDACT_LOGS_TO_CLIENT]
     #[arg(long)]
     pub(crate) redact_logs_to_client: bool,

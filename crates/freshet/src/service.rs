@@ -81,6 +81,7 @@ impl Service {
             instance_secret_hex: instance.secret.to_hex(),
             lanes: settings.lanes,
             contexts: settings.contexts,
+            audit_determinism: settings.audit_determinism,
             log_filter: settings.log_filter.clone(),
             redact_logs_to_client: settings.redact_logs_to_client,
         };

@@ -34,6 +34,7 @@ pub(crate) struct ListenSettings {
     pub(crate) site_origin: String,
     pub(crate) lanes: usize,
     pub(crate) contexts: ContextPolicy,
+    pub(crate) audit_determinism: bool,
     pub(crate) log_filter: String,
     pub(crate) redact_logs_to_client: bool,
 }
@@ -83,6 +84,7 @@ impl ListenSettings {
                 "the number of lanes must be from 1 to {LANES_MAX}, not {lanes}"
             )));
         }
+        let switched_on = |key: &str| set(key).is_some_and(|text| text != "false" && text != "0");
         let contexts = match args.contexts.clone().or_else(|| set("FRESHET_CONTEXTS")) {
             Some(text) => text
                 .parse()
@@ -91,14 +93,14 @@ impl ListenSettings {
         };
         Ok(Self {
             contexts,
+            audit_determinism: args.audit_determinism || switched_on("FRESHET_AUDIT_DETERMINISM"),
             api_origin: origin(&args.origin, "--origin", "CONVEX_CLOUD_ORIGIN", ports.api)?,
             site_origin: origin(&args.site_origin, "--site-origin", "CONVEX_SITE_ORIGIN", ports.site)?,
             host,
             ports,
             lanes,
             log_filter: set("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
-            redact_logs_to_client: args.redact_logs_to_client
-                || set("REDACT_LOGS_TO_CLIENT").is_some_and(|text| text != "false" && text != "0"),
+            redact_logs_to_client: args.redact_logs_to_client || switched_on("REDACT_LOGS_TO_CLIENT"),
         })
     }
 }

@@ -13,13 +13,13 @@ use rand_chacha::ChaCha12Rng;
 use crate::arguments::{Placeholders, check_arguments};
 use crate::call::{Caller, FunctionCall, FunctionError};
 use crate::call_error::CallError;
-use crate::code::{AnalysedFunction, FunctionKind, LiveCode};
+use crate::code::{AnalysedFunction, ContextMode, FunctionKind, LiveCode};
 use crate::frame::Frame;
 use crate::functions::access;
 use crate::host::{Invocation, LaneFailure, Outcome, SyscallError, TransactionKind};
 use crate::identity::Identity;
 use crate::lane::LaneClock;
-use crate::lane_call::{Before, LaneCall, LaneCallKind, LaneReply};
+use crate::lane_call::{Before, LaneCall, LaneCallKind, LaneReply, Replay};
 use crate::log::{LogBuffer, LogLine};
 use crate::own_transaction::{begin, begin_query, table_names};
 use crate::resolve::{resolve, resolve_job};
@@ -50,7 +50,13 @@ pub(crate) struct Attempt {
     /// The top-level call and the nested ones inside it.
     pub(crate) frames: Vec<Frame>,
     pub(crate) logs: LogBuffer,
+    /// Where `seeds` began.
+    pub(crate) seed: [u8; 32],
     seeds: ChaCha12Rng,
+    /// Whether every function gets a fresh context, whatever its module may have.
+    is_replay: bool,
+    /// Whether some function ran in a context that calls share.
+    pub(crate) shared_context: bool,
     pub(crate) now_ms: f64,
     identity: Identity,
     caller: Caller,
@@ -106,14 +112,20 @@ impl Attempt {
             LaneCallKind::Mutation(_) => None,
         };
         let top = Frame::top(function.path.clone(), call.kind.transaction_kind(), journal);
-        let started_at = services.now();
+        let Replay { seed, started_at } = call.replay.unwrap_or_else(|| Replay {
+            seed: services.database.randomness().bytes(),
+            started_at: services.now(),
+        });
         Self {
             services: services.clone(),
             transaction,
             code,
             frames: vec![top],
             logs: LogBuffer::new(services.limits.log_lines_max, services.limits.log_line_bytes_max),
-            seeds: ChaCha12Rng::from_seed(services.database.randomness().bytes()),
+            seed,
+            seeds: ChaCha12Rng::from_seed(seed),
+            is_replay: call.replay.is_some(),
+            shared_context: false,
             now_ms: (started_at.as_nanos() / 1_000_000) as f64,
             identity: function.identity.clone(),
             caller: function.caller.clone(),
@@ -165,9 +177,11 @@ impl Attempt {
         let mut seed = [0; 32];
         self.seeds.fill_bytes(&mut seed);
         let frame = self.frame();
-        let context =
-            self.code.modules.get(frame.path.module()).map(|module| module.context).unwrap_or_default();
-        Invocation {
+        let context = match self.code.modules.get(frame.path.module()) {
+            Some(module) if !self.is_replay => module.context,
+            _ => ContextMode::Fresh,
+        };
+        let invocation = Invocation {
             kind: frame.kind,
             module_path: frame.path.module().to_owned(),
             export_name: frame.path.function().to_owned(),
@@ -176,7 +190,9 @@ impl Attempt {
             now_ms: self.now_ms,
             code: self.code.package.clone(),
             context,
-        }
+        };
+        self.shared_context |= context != ContextMode::Fresh;
+        invocation
     }
 
     /// The innermost running function.

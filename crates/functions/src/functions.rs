@@ -17,7 +17,7 @@ use crate::lane_queue::LaneQueue;
 use crate::resolve::{Access, find, not_found_text};
 use crate::services::{FunctionsConfig, FunctionsSettings, Services};
 use crate::session_requests::SessionGuard;
-use crate::{action, http_action, native_call};
+use crate::{action, audit, http_action, native_call};
 
 /// A mutation that is over, but whose outcome a power cut could still take back.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ impl Functions {
     /// Where V8 threads get their calls.
     pub fn lane_queue(&self) -> &LaneQueue {
         &self.queue
+    }
+
+    /// From now on repeats queries that ran in shared contexts in fresh ones, as far as there is time, and reports in the
+    /// log where the two differ. Nothing that clients receive depends on it. For development: it doubles the work.
+    pub fn audit_contexts(&self) {
+        audit::start(&self.services, self.queue.clone());
     }
 
     /// The database that functions work on.

@@ -5,13 +5,16 @@
 //! makes one call at a time, except for [`Lane::clock`], [`Lane::abandon`] and [`Lane::start_over`], which a watchdog may
 //! use at any moment.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::attempt::{Attempt, Started, Verdict};
 use crate::call_error::CallError;
-use crate::host::{Invocation, LaneFailure, Outcome, SyscallError};
+use crate::code::{ContextMode, FunctionKind};
+use crate::host::{CodePackage, Invocation, LaneFailure, Outcome, SyscallError};
 use crate::lane_queue::{LaneQueue, Popped, QueuedCall};
 use crate::log::LogLine;
 
@@ -46,6 +49,10 @@ impl LaneClock {
 pub struct Lane {
     queue: LaneQueue,
     state: Mutex<State>,
+    /// Preparations that the lane knows of.
+    preparations: AtomicU64,
+    /// Those for which the host has asked for the newest code.
+    prepared: AtomicU64,
     /// Apart from `state`, which is held during host calls: a watchdog must not wait for them.
     timer: Mutex<Option<Timer>>,
 }
@@ -70,7 +77,13 @@ struct Timer {
 
 impl Lane {
     pub(crate) fn new(queue: LaneQueue) -> Self {
-        Self { queue, state: Mutex::default(), timer: Mutex::new(None) }
+        Self {
+            queue,
+            state: Mutex::default(),
+            preparations: AtomicU64::new(0),
+            prepared: AtomicU64::new(u64::MAX),
+            timer: Mutex::new(None),
+        }
     }
 
     /// The next call to run; blocks up to `timeout`. A mutation that met a conflict comes back at once.
@@ -80,7 +93,10 @@ impl Lane {
             let again = self.state.lock().again.take();
             let queued = match again {
                 Some(queued) => queued,
-                None => match self.queue.pop(deadline.saturating_duration_since(Instant::now())) {
+                None => match self
+                    .queue
+                    .pop(deadline.saturating_duration_since(Instant::now()), &self.preparations)
+                {
                     Popped::Call(queued) => queued,
                     Popped::Idle => return LaneNext::Idle,
                     Popped::Closed => return LaneNext::Closed,
@@ -109,6 +125,26 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// The newest code with its modules that run in shared contexts, for a host that evaluates them ahead of time.
+    /// `None` when there is none, it cannot be read now, or nothing has changed since the last time.
+    pub fn newest_code(&self) -> Option<(Arc<CodePackage>, Vec<(String, ContextMode)>)> {
+        let current = self.queue.preparations();
+        if self.prepared.swap(current, Ordering::Relaxed) == current {
+            return None;
+        }
+        let code = self.queue.services().newest_code().ok()?;
+        let mut shared = Vec::new();
+        for (path, function) in &code.functions {
+            let is_transaction = matches!(function.kind, FunctionKind::Query | FunctionKind::Mutation);
+            let Some(module) = code.modules.get(path.module()).filter(|_| is_transaction) else { continue };
+            let is_listed = shared.last().is_some_and(|(last, _)| last == path.module());
+            if module.context != ContextMode::Fresh && !is_listed {
+                shared.push((path.module().to_owned(), module.context));
+            }
+        }
+        Some((code.package.clone(), shared))
     }
 
     /// Whether `op` runs another function in this lane: the host then uses [`Lane::begin_nested`] in place of
@@ -202,6 +238,11 @@ impl Lane {
             state.again = Some(queued);
             *self.timer.lock() = None;
         }
+    }
+
+    /// The V8 thread was replaced: what was prepared is gone with it.
+    pub fn forget_preparations(&self) {
+        self.prepared.store(u64::MAX, Ordering::Relaxed);
     }
 
     /// How long the current call has been running; `None` between calls.

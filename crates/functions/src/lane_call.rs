@@ -19,11 +19,33 @@ pub(crate) struct LaneCall {
     pub(crate) conflicts: u32,
     /// Who follows the commit of a mutation.
     pub(crate) watch: CommitWatch,
+    /// A finished query that this one repeats in a fresh context, to see whether it comes out the same.
+    pub(crate) replay: Option<Replay>,
+}
+
+/// What a repeated query shares with the first run, besides its snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replay {
+    /// From which all randomness of the call comes.
+    pub(crate) seed: [u8; 32],
+    /// Its clock.
+    pub(crate) started_at: Timestamp,
 }
 
 impl LaneCall {
     pub(crate) fn query(function: FunctionCall, options: QueryOptions) -> Self {
-        Self { function, kind: LaneCallKind::Query(options), conflicts: 0, watch: CommitWatch::default() }
+        Self {
+            function,
+            kind: LaneCallKind::Query(options),
+            conflicts: 0,
+            watch: CommitWatch::default(),
+            replay: None,
+        }
+    }
+
+    /// A query that repeats another in a fresh context. Nobody hears of it but who asked.
+    pub(crate) fn replay(function: FunctionCall, options: QueryOptions, replay: Replay) -> Self {
+        Self { replay: Some(replay), ..Self::query(function, options) }
     }
 
     pub(crate) fn mutation(
@@ -31,7 +53,7 @@ impl LaneCall {
         guard: Option<Arc<dyn MutationGuard>>,
         watch: CommitWatch,
     ) -> Self {
-        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0, watch }
+        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0, watch, replay: None }
     }
 }
 

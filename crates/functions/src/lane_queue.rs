@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -37,6 +38,8 @@ struct State {
     /// Tickets of calls that were put back are negative: before all others, and never a ticket that somebody has.
     last_returned: i64,
     lanes: usize,
+    /// Goes up when lanes have something to prepare.
+    preparations: u64,
     closed: bool,
 }
 
@@ -88,6 +91,17 @@ impl LaneQueue {
             // A caller that is gone needs no answer.
             let _ = queued.reply.send(Err(CallError::shutting_down()));
         }
+    }
+
+    /// Has idle lanes look after preparations: there is new code.
+    pub fn wake(&self) {
+        self.shared.state.lock().preparations += 1;
+        self.shared.arrived.notify_all();
+    }
+
+    /// How often there was something to prepare.
+    pub(crate) fn preparations(&self) -> u64 {
+        self.shared.state.lock().preparations
     }
 
     pub(crate) fn services(&self) -> &Arc<Services> {
@@ -154,8 +168,9 @@ impl LaneQueue {
         CallError::too_many_concurrent(kind, self.shared.state.lock().lanes)
     }
 
-    /// Takes the oldest call, waiting for one up to `timeout`.
-    pub(crate) fn pop(&self, timeout: Duration) -> Popped {
+    /// Takes the oldest call, waiting for one up to `timeout`, and no longer than until there is something to prepare
+    /// that the lane does not know of.
+    pub(crate) fn pop(&self, timeout: Duration, preparations: &AtomicU64) -> Popped {
         let deadline = Instant::now() + timeout;
         let mut state = self.shared.state.lock();
         loop {
@@ -169,6 +184,9 @@ impl LaneQueue {
                     let _ = started.send(());
                 }
                 return Popped::Call(queued);
+            }
+            if preparations.swap(state.preparations, Ordering::Relaxed) != state.preparations {
+                return Popped::Idle;
             }
             if self.shared.arrived.wait_until(&mut state, deadline).timed_out() && state.waiting.is_empty() {
                 return if state.closed { Popped::Closed } else { Popped::Idle };

@@ -10,6 +10,7 @@ mod action_execution;
 mod address;
 mod arguments;
 mod attempt;
+mod audit;
 mod cached_query;
 mod call;
 mod call_error;

@@ -1,12 +1,13 @@
 //! What calls need, in one place: shared by the service, the lanes, running actions and the scheduler.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use freshet_database::Database;
 use freshet_values::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::audit::Audit;
 use crate::call_error::CallError;
 use crate::code::{CodeSource, LiveCode};
 use crate::execution::LogSink;
@@ -60,6 +61,8 @@ pub(crate) struct Services {
     pub(crate) settings: FunctionsSettings,
     pub(crate) limits: CallLimits,
     pub(crate) stacks: StackMapper,
+    /// Set while contexts are audited.
+    pub(crate) audit: OnceLock<Audit>,
     /// Bound the actions that run at the same time, by environment.
     isolate_slots: Arc<Semaphore>,
     node_slots: Arc<Semaphore>,
@@ -77,6 +80,7 @@ impl Services {
             log_sink: config.log_sink,
             settings: config.settings,
             stacks: StackMapper::default(),
+            audit: OnceLock::new(),
             isolate_slots: Arc::new(Semaphore::new(limits.isolate_actions_max)),
             node_slots: Arc::new(Semaphore::new(limits.node_actions_max)),
             limits,

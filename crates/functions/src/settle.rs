@@ -13,7 +13,7 @@ use crate::commit_watch::CommitWatch;
 use crate::execution::ExecutionRecord;
 use crate::host::{Environment, Outcome, TransactionKind};
 use crate::lane::LaneClock;
-use crate::lane_call::{LaneCall, LaneCallKind, LaneOutcome, LaneReply, MutationAnswer};
+use crate::lane_call::{LaneCall, LaneCallKind, LaneOutcome, LaneReply, MutationAnswer, Replay};
 use crate::log::LogLine;
 use crate::own_transaction::{commit_failure, table_names};
 use crate::services::{Services, seconds};
@@ -100,16 +100,16 @@ fn end_query(
     let (observed_identity, observed_time) = (attempt.observed_identity, attempt.observed_time);
     let ts = attempt.transaction.snapshot_ts();
     let read_set = Arc::new(attempt.transaction.read_set().clone());
-    let log_lines = conclude(attempt, call, clock).publish(&result, Some(ts));
-    LaneOutcome::Query(QueryOutcome {
-        result,
-        log_lines,
-        journal,
-        ts,
-        read_set,
-        observed_identity,
-        observed_time,
-    })
+    let replay = Replay { seed: attempt.seed, started_at: attempt.started_at };
+    let services = attempt.services.clone();
+    let (is_audited, is_replay) = (attempt.shared_context, call.replay.is_some());
+    let concluded = conclude(attempt, call, clock);
+    let log_lines = if is_replay { Vec::new() } else { concluded.publish(&result, Some(ts)) };
+    let outcome = QueryOutcome { result, log_lines, journal, ts, read_set, observed_identity, observed_time };
+    if is_audited && let Some(audit) = services.audit.get() {
+        audit.offer(call, &outcome, replay);
+    }
+    LaneOutcome::Query(outcome)
 }
 
 fn commit(mut attempt: Attempt, call: &LaneCall, mut value: Value, clock: LaneClock) -> Verdict {

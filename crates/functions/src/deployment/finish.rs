@@ -35,6 +35,9 @@ impl Deployment {
             transact::write(&self.inner.database, move |transaction| finish(transaction, &request))
                 .await
                 .map_err(PushError::while_pushing)?;
+        if let Some(hook) = self.inner.when_live.get() {
+            hook();
+        }
         for notice in notices {
             tracing::info!("{notice}");
         }

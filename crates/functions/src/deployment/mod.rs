@@ -37,7 +37,7 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use freshet_database::schema::SchemaWorker;
 use freshet_database::{Database, DatabaseError, Transaction};
@@ -80,6 +80,8 @@ struct Inner {
     cloud_url: String,
     site_url: String,
     stacks: StackMapper,
+    /// Told when other code is live.
+    when_live: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Checks submitted schemas for as long as there is a deployment.
     _schema_worker: Option<SchemaWorker>,
 }
@@ -100,11 +102,18 @@ impl Deployment {
                 cloud_url,
                 site_url,
                 stacks: StackMapper::default(),
+                when_live: OnceLock::new(),
                 _schema_worker: schema_worker,
             }),
         };
         tokio::spawn(remove_unused_sources(deployment.inner.database.clone()));
         deployment
+    }
+
+    /// Has `hook` be called whenever other code has become live. The first hook stays the only one.
+    pub fn when_live(&self, hook: impl Fn() + Send + Sync + 'static) {
+        // A second hook has no place; there is one engine to tell.
+        let _ = self.inner.when_live.set(Box::new(hook));
     }
 
     /// The live modules by hash, so that clients send only what has changed.

@@ -1,0 +1,130 @@
+/** What calls of one lane see of each other: nothing, whether or not they share a context. */
+
+import { ConvexHttpClient } from "convex/browser";
+import { makeFunctionReference } from "convex/server";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { TestApp } from "../src/app.ts";
+import { eventually, FreshetServer } from "../src/server.ts";
+
+const query = (name: string) => makeFunctionReference<"query", Record<string, unknown>, unknown>(name);
+const mutation = (name: string) => makeFunctionReference<"mutation", Record<string, unknown>, unknown>(name);
+
+/** Each query has arguments of its own, so that none is answered from the cache. */
+let tokens = 0;
+const token = (): string => `t${(tokens += 1)}`;
+
+describe.each(["verified", "fresh", "reuse"])("with contexts %s", (contexts) => {
+  let server: FreshetServer;
+  let app: TestApp;
+  const http = (): ConvexHttpClient => new ConvexHttpClient(server.url, { logger: false });
+
+  beforeAll(async () => {
+    server = await FreshetServer.start({ args: ["--lanes", "1", "--contexts", contexts] });
+    app = new TestApp(server, "contexts");
+    await app.push();
+  });
+
+  afterAll(async () => {
+    app.delete();
+    await server.stop();
+  });
+
+  it("shows no call what another changed of the world around it", async () => {
+    const untouched = [null, null, [2, 3], false];
+    expect(await http().query(query("traces:find"), {})).toEqual(untouched);
+    expect(await http().mutation(mutation("polluter:pollute"), {})).toEqual(["mine"]);
+    expect(await http().query(query("traces:find"), {})).toEqual(untouched);
+    expect(await http().query(query("reused:pollute"), { token: token() })).toEqual(["mine"]);
+    expect(await http().query(query("traces:find"), {})).toEqual(untouched);
+  });
+
+  it("runs new code at once", async () => {
+    const source = (text: string): string =>
+      `import { queryGeneric } from "convex/server";\nexport const get = queryGeneric({ args: {}, handler: async () => "${text}" });\n`;
+    app.write("convex/version.ts", source("one"));
+    await app.push();
+    expect(await http().query(query("version:get"), {})).toBe("one");
+    app.write("convex/version.ts", source("two"));
+    await app.push();
+    expect(await http().query(query("version:get"), {})).toBe("two");
+  });
+
+  it("shows a changed environment at once, also where it was read when the module was evaluated", async () => {
+    expect(await http().query(query("reused:mode"), {})).toBe("unset");
+    for (const value of ["first", "second"]) {
+      expect((await app.convex("env", "set", "MODE", value)).code).toBe(0);
+      expect(await http().query(query("reused:mode"), {})).toBe(value);
+    }
+    expect((await app.convex("env", "remove", "MODE")).code).toBe(0);
+    expect(await http().query(query("reused:mode"), {})).toBe("unset");
+  });
+
+  it("does not let an ended call go on in another", async () => {
+    await http().query(query("reused:dangle"), { token: token() });
+    expect(await http().query(query("reused:wakeOthers"), { token: token() })).toBe(false);
+    expect(await http().query(query("reused:wakeOthers"), { token: token() })).toBe(false);
+  });
+
+  it("keeps a module's state from call to call only where that was asked for", async () => {
+    const counts = [];
+    for (let call = 0; call < 3; call += 1) {
+      counts.push(await http().query(query("reused:count"), { token: token() }));
+    }
+    if (contexts === "fresh") {
+      expect(counts).toEqual([1, 1, 1]);
+    } else {
+      const [first] = counts as [number];
+      expect(counts).toEqual([first, first + 1, first + 2]);
+    }
+  });
+
+  it("answers from the data rather than from a memory", async () => {
+    if (contexts === "reuse") {
+      // The operator has asked for what then happens.
+      return;
+    }
+    for (const name of ["red", "blue"]) {
+      await http().mutation(mutation("clean:set"), { name });
+      expect(await http().query(query("memo:get"), {})).toBe(name);
+    }
+  });
+});
+
+it("tells authors which modules share no context, and why", async () => {
+  const server = await FreshetServer.start({ args: ["--lanes", "1"] });
+  const app = new TestApp(server, "contexts");
+  try {
+    await app.push();
+    const isTold = (): boolean => /memo: every call evaluates the module again .* at memo\.ts:\d+/.test(server.output);
+    await eventually("the reason", () => isTold() || undefined);
+    expect(server.output).not.toMatch(/(clean|reused): every call/);
+    const before = server.output.length;
+    app.write("convex/other.ts", "export const nothing = 1;\n");
+    await app.push();
+    expect(server.output.slice(before)).not.toContain("every call evaluates");
+  } finally {
+    app.delete();
+    await server.stop();
+  }
+});
+
+it("is found out by the audit when a query depends on what earlier calls left behind", async () => {
+  const server = await FreshetServer.start({ args: ["--lanes", "1", "--audit-determinism"] });
+  const app = new TestApp(server, "contexts");
+  try {
+    await app.push();
+    const http = new ConvexHttpClient(server.url, { logger: false });
+    await http.mutation(mutation("clean:set"), { name: "red" });
+    await http.query(query("clean:get"), {});
+    for (let call = 1; call <= 3; call += 1) {
+      expect(await http.query(query("reused:count"), { token: token() })).toBe(call);
+    }
+    const report = /audit: the query reused:count depends .*: it gave 3(\.0)? in a shared context and 1(\.0)? in a fresh one/;
+    await eventually("the report", () => report.test(server.output) || undefined);
+    expect(server.output).not.toContain("audit: the query clean:");
+  } finally {
+    app.delete();
+    await server.stop();
+  }
+});
