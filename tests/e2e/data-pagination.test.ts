@@ -6,15 +6,22 @@ import { join } from "node:path";
 
 import { BaseConvexClient, ConvexClient, ConvexHttpClient, type QueryJournal } from "convex/browser";
 import { ConvexError, getDocumentSize, type Value } from "convex/values";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { api } from "../apps/data/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { errorOf, failureOf, textOf } from "../src/failure.ts";
-import { eventually, FreshetServer } from "../src/server.ts";
+import { eventually as waitFor, FreshetServer } from "../src/server.ts";
 
 const MESSAGE = "InvalidCursor: Tried to run a query starting from a cursor, but it looks like this cursor is from a different query.";
 const DATA = { isConvexSystemError: true, paginationError: "InvalidCursor" };
+
+// Megabytes go back and forth, perhaps on a busy machine.
+vi.setConfig({ testTimeout: 240_000 });
+
+async function eventually<T>(what: string, check: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  return await waitFor(what, check, 120_000);
+}
 
 let dataDir: string;
 let server: FreshetServer;

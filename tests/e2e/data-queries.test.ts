@@ -2,12 +2,19 @@
 
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { getDocumentSize, type Value } from "convex/values";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { api } from "../apps/data/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { failureOf } from "../src/failure.ts";
-import { eventually, FreshetServer } from "../src/server.ts";
+import { eventually as waitFor, FreshetServer } from "../src/server.ts";
+
+// Megabytes go back and forth, perhaps on a busy machine.
+vi.setConfig({ testTimeout: 240_000 });
+
+async function eventually<T>(what: string, check: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  return await waitFor(what, check, 120_000);
+}
 
 let server: FreshetServer;
 let app: TestApp;
