@@ -220,10 +220,11 @@ describe("a schema for a large table", () => {
     expect(await calls.mutation("documents:attempt", { write: "insert", table: "rows", value: { n: 1, group: "x", extra: null } })).toBeNull();
   });
 
-  it("has its indexes built, of which the CLI shows what the server tells", { timeout: 180_000 }, async () => {
+  it("has its indexes built, and the server tells how far it is", { timeout: 180_000 }, async () => {
     use(gated, "narrowIndexed");
     const { code, output } = await gated.convex(...PUSH);
     expect(code, output).toBe(0);
+    // The CLI shows the answers in a line that it rewrites, on terminals only.
     const answers = gate.answers(WAIT) as { type: string; components?: Record<string, { indexesComplete: number; indexesTotal: number }> }[];
     expect(answers.at(-1)).toEqual({ type: "complete" });
     // How often it is asked depends on the machine.
@@ -233,7 +234,6 @@ describe("a schema for a large table", () => {
       expect(progress?.indexesTotal).toBe(3);
       expect(progress?.indexesComplete).toBeGreaterThanOrEqual(complete);
       complete = progress?.indexesComplete ?? 0;
-      expect(output).toContain(`Backfilling indexes (${complete}/3 ready)`);
     }
   });
 });
