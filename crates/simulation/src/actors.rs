@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freshet_database::{Clock as _, CommitError, Database, DatabaseError, SystemError};
+use freshet_database::{CommitError, Database, DatabaseError, SystemError};
 use freshet_store::{Snapshot, Store, StoreError};
 use freshet_values::Timestamp;
 use rand::Rng;
@@ -33,8 +33,6 @@ pub(crate) struct Actors {
     pub(crate) history: History,
     /// The last commit that some client was told is durable.
     pub(crate) acknowledged: Timestamp,
-    /// The log may have forgotten what is older.
-    pub(crate) trimmed: Timestamp,
     pub(crate) pad_max: usize,
     /// Tells clients that a commit is durable as soon as it is visible: a bug that the simulation must find.
     pub(crate) acknowledge_early: bool,
@@ -58,7 +56,6 @@ impl Actors {
             trace: Trace::default(),
             history: History::new(),
             acknowledged: Timestamp(0),
-            trimmed: Timestamp(0),
             pad_max: 200,
             acknowledge_early: false,
             violation: None,
@@ -327,19 +324,19 @@ impl Actors {
         let count = self.history.timestamps().len();
         let after = self.history.timestamps().nth(self.rng.random_range(0..count)).expect("counted");
         let durable = self.database().durable_ts();
-        match self.store().read_log(after, usize::MAX >> 1, usize::MAX) {
-            Ok(log) => journal::check_log(&log, &self.history, after, durable, self.trimmed),
+        let store = self.store();
+        let (after, log) = match store.read_log(after, usize::MAX >> 1, usize::MAX) {
             Err(StoreError::LogTruncated { oldest, .. }) => {
                 check(after < oldest && oldest <= durable, || {
                     format!("the log has forgotten what came after {after}, through {oldest}")
-                })
+                })?;
+                (oldest, store.read_log(oldest, usize::MAX >> 1, usize::MAX))
             }
+            log => (after, log),
+        };
+        match log {
+            Ok(log) => journal::check_log(&log, &self.history, after, durable),
             Err(error) => check(self.may_fail(), || format!("the log cannot be read: {error}")),
         }
-    }
-
-    /// Notes that the log may forget commits before a moment.
-    pub(crate) fn forget_log(&mut self, before: Timestamp) {
-        self.trimmed = self.trimmed.max(before.min(self.clock.now()));
     }
 }

@@ -10,14 +10,12 @@ use freshet_values::{Decoder, InternalId, Object, Timestamp, Value};
 use crate::model::{Entry, History};
 use crate::violation::{Checked, Violation, check};
 
-/// The log after `after` must hold every commit up to `durable` that is not older than `trimmed`, and nothing that
-/// never was.
+/// The log after `after` must hold every commit up to `durable`, and nothing that never was.
 pub(crate) fn check_log(
     log: &[LogEntry],
     history: &History,
     after: Timestamp,
     durable: Timestamp,
-    trimmed: Timestamp,
 ) -> Checked {
     let ascending = log.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp);
     check(ascending, || "the log is out of order".to_owned())?;
@@ -30,14 +28,11 @@ pub(crate) fn check_log(
         .collect();
     let found: BTreeMap<Timestamp, &LogEntry> = log.iter().map(|entry| (entry.timestamp, entry)).collect();
     let last = log.last().map_or(after, |entry| entry.timestamp).max(durable);
-    let mut begun = false;
     for (ts, entry) in history.between(after, last) {
         let Some(logged) = found.get(&ts) else {
-            let excused = ts > durable || (ts < trimmed && !begun);
-            check(excused || entry.writes.is_empty(), || format!("the log lacks the commit at {ts}"))?;
+            check(ts > durable || entry.writes.is_empty(), || format!("the log lacks the commit at {ts}"))?;
             continue;
         };
-        begun = true;
         check_entry(logged, history, entry)?;
     }
     // What is in the log and not in the history must be the database's own housekeeping.

@@ -20,6 +20,9 @@ use crate::violation::{Checked, Violation, check};
 /// Attempts at opening before the disk is made to behave.
 const ATTEMPTS: u32 = 4;
 
+/// How the store says that it does not know what becomes of a failed commit.
+const UNDECIDED: &str = "is not known yet";
+
 /// How a life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -39,6 +42,8 @@ pub(crate) struct World {
     pub(crate) actors: Arc<Mutex<Actors>>,
     pub(crate) rng: ChaCha8Rng,
     pub(crate) numbers: Numbers,
+    /// A commit failed, and the store said that it never comes back: the last commit is this one for good.
+    pub(crate) decided: Option<Timestamp>,
     /// Lies were told, so acknowledged commits may be gone.
     pub(crate) deceived: bool,
 }
@@ -137,6 +142,10 @@ impl World {
                 "commits up to {acknowledged} were acknowledged, but after opening the last one is {point}"
             )
         });
+        let decided = self.decided.take();
+        let outcome = outcome.and(check(decided.is_none_or(|decided| decided == point), || {
+            format!("the store said that the last commit is {decided:?}, but after opening it is {point}")
+        }));
         let lost = actors.history.forget_after(point);
         actors.note(&format!("{lost} commits are lost"));
         actors.judge(outcome);
@@ -225,11 +234,7 @@ impl World {
         if choice < commit + maintain {
             let outcome = life.database.step_maintenance();
             self.note(&format!("housekeeping: {outcome:?}"));
-            // Looking at the old log is a part of it.
-            let retention = u64::try_from(self.plan.options.log_retention.as_nanos()).unwrap_or(u64::MAX);
-            let mut actors = self.actors.lock();
-            let before = Timestamp(actors.clock.now().0.saturating_sub(retention));
-            actors.forget_log(before);
+            let actors = self.actors.lock();
             return match outcome {
                 Ok(_) | Err(CommitError::Overloaded) => Ok(()),
                 Err(error) => {
@@ -243,7 +248,6 @@ impl World {
                 let before = Timestamp(
                     actors.history.newest().0.saturating_sub(self.rng.random_range(0..2_000_000_000)),
                 );
-                actors.forget_log(before);
                 let before = before.min(actors.clock.now());
                 let trimmed = actors.store().trim_log(before, self.rng.random_range(1..20));
                 actors.note(&format!("the log is trimmed: {trimmed:?}"));
@@ -292,6 +296,18 @@ impl World {
         let mut actors = self.actors.lock();
         actors.note(&format!("the database is read-only: {cause}"));
         check(actors.may_fail(), || format!("a commit could not be stored without a reason: {cause}"))?;
+        // Making the system tables of a new database may have been tried again since.
+        if !self.disk.is_off() && !self.plan.fresh {
+            let recovered = self.rng.random_bool(0.3).then(|| life.store.recover());
+            actors.note(&format!("recovery: {recovered:?}"));
+            match recovered {
+                Some(Ok(ts)) => self.decided = Some(ts),
+                _ if !cause.contains(UNDECIDED) && self.decided.is_none() => {
+                    self.decided = Some(life.database.durable_ts());
+                }
+                _ => {}
+            }
+        }
         // Whoever was told of a commit that is undone now has been told again.
         actors.check_watchers()
     }

@@ -85,6 +85,7 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Summary, Box<Failure>> {
         actors: Arc::clone(&actors),
         rng,
         numbers: Numbers::default(),
+        decided: None,
         deceived: false,
     };
     // The last life always ends well. A panic is a broken promise like any other, and has a seed as well.
