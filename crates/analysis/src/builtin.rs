@@ -88,7 +88,7 @@ impl<'a> Solver<'a> {
             }
             "structuredClone" => {
                 let value = self.argument(args, 0);
-                self.attach(value, Use::Deep { to: None, calls: false, at });
+                self.attach(value, Use::Deep { to: None, calls: 0, at });
                 let tree = self.json_tree(at, 101);
                 self.edge(tree, ret);
                 for (tag, kind) in [(102, Kind::Map), (103, Kind::Set), (104, Kind::Date), (105, Kind::Bytes)]
@@ -119,7 +119,7 @@ impl<'a> Solver<'a> {
             }
             "fetch" => {
                 for arg in args.all() {
-                    self.attach(arg, Use::Deep { to: None, calls: true, at });
+                    self.attach(arg, Use::Deep { to: None, calls: 2, at });
                 }
                 let response = self.host_object(at, 106);
                 let node = self.single(response);
@@ -177,16 +177,16 @@ impl<'a> Solver<'a> {
             ("JSON", _) => {
                 let value = self.argument(args, 0);
                 if args.fixed.len() < 2 && args.rest.is_none() {
-                    self.attach(value, Use::Deep { to: None, calls: false, at });
+                    self.attach(value, Use::Deep { to: None, calls: 0, at });
                     self.edge(self.primitive, ret);
                     return;
                 }
                 let seen = self.node();
-                self.attach(value, Use::Deep { to: Some(seen), calls: false, at });
+                self.attach(value, Use::Deep { to: Some(seen), calls: 0, at });
                 let primitive = self.primitive;
                 let replaced = self.node();
                 self.call_back_with(args, 1, seen, &[primitive, seen], replaced, at);
-                self.attach(replaced, Use::Deep { to: Some(seen), calls: false, at });
+                self.attach(replaced, Use::Deep { to: Some(seen), calls: 0, at });
                 self.edge(primitive, ret);
             }
             ("Math", "random") => {
@@ -252,9 +252,9 @@ impl<'a> Solver<'a> {
                 if self.phase(at.frame) == Phase::Call && matches!(name, "count" | "countReset") {
                     self.object_to(at.site, format!("calls `console.{name}`, which counts across calls"));
                 }
-                self.look_at_all(args, false, at);
+                self.look_at_all(args, 0, at);
             }
-            ("console", _) => self.look_at_all(args, false, at),
+            ("console", _) => self.look_at_all(args, 0, at),
             ("crypto", "getRandomValues") => {
                 self.varies(at, "crypto.getRandomValues");
                 let array = self.argument(args, 0);
@@ -288,7 +288,7 @@ impl<'a> Solver<'a> {
                 self.promise_of(primitive, ret, at, 118);
             }
             ("Convex", "jsSyscall") => {
-                self.look_at_all(args, false, at);
+                self.look_at_all(args, 0, at);
                 let made = self.host_object(at, 119);
                 self.add(ret, made);
                 self.edge(self.primitive, ret);
@@ -307,7 +307,17 @@ impl<'a> Solver<'a> {
                 self.edge(self.primitive, ret);
             }
             (owner, _) if crate::globals::HOST_CLASSES.contains(&owner) || owner.starts_with("Intl") => {
-                self.look_at_all(args, true, at);
+                self.look_at_all(args, 2, at);
+                if name == "from" {
+                    // A stream of what an iterable yields.
+                    let iterable = self.argument(args, 0);
+                    self.attach(iterable, Use::Iterate { to: self.held, at });
+                    self.attach(iterable, Use::AsyncIterate { to: self.held, at });
+                }
+                if name == "abort" {
+                    let reason = self.argument(args, 0);
+                    self.edge(reason, self.held);
+                }
                 let made = self.host_object(at, 121);
                 self.add(ret, made);
                 self.edge(self.primitive, ret);
@@ -319,7 +329,7 @@ impl<'a> Solver<'a> {
         }
     }
 
-    pub(crate) fn look_at_all(&mut self, args: &Rc<Args>, calls: bool, at: At) {
+    pub(crate) fn look_at_all(&mut self, args: &Rc<Args>, calls: u8, at: At) {
         for arg in args.all() {
             self.attach(arg, Use::Deep { to: None, calls, at });
         }
@@ -493,17 +503,19 @@ impl<'a> Solver<'a> {
             _ if crate::globals::HOST_CLASSES.contains(&name) || name.starts_with("Intl.") => {
                 if name.starts_with("Intl.") {
                     // Formatters keep nothing of what they are given.
-                    self.look_at_all(args, false, at);
+                    self.look_at_all(args, 0, at);
                     let made = self.host_object(at, 146);
                     self.add(ret, made);
                     return;
                 }
-                self.look_at_all(args, true, at);
-                let made = self.host_object(at, 147);
-                let kept = self.field(made, Key::ANY);
-                for arg in args.all() {
-                    self.edge(arg, kept);
+                self.look_at_all(args, 2, at);
+                if name.ends_with("Event") {
+                    // An event hands on its `detail`.
+                    for arg in args.all() {
+                        self.attach(arg, Use::Deep { to: Some(self.held), calls: 0, at });
+                    }
                 }
+                let made = self.host_object(at, 147);
                 self.add(ret, made);
             }
             _ => {}

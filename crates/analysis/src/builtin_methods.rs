@@ -49,7 +49,7 @@ impl<'a> Solver<'a> {
             }
             _ if crate::globals::HOST_CLASSES.contains(&owner) || owner.starts_with("Intl.") => {
                 self.attach(this, Use::Change { at });
-                self.look_at_all(args, true, at);
+                self.look_at_all(args, 2, at);
                 let made = self.host_object(at, 301);
                 self.add(ret, made);
             }

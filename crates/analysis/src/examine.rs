@@ -17,9 +17,9 @@ use crate::{Analysis, Module, Reason, Verdict};
 /// Source text of all modules together, in bytes.
 const SOURCE_BYTES_MAX: usize = 32 << 20;
 /// Constraint steps of one run over one set of entry modules.
-const RUN_STEPS_MAX: u64 = 8_000_000;
+const RUN_STEPS_MAX: u64 = 10_000_000;
 /// Constraint steps of a whole analysis.
-const TOTAL_STEPS_MAX: u64 = 60_000_000;
+const TOTAL_STEPS_MAX: u64 = 50_000_000;
 /// Reasons reported for one module.
 const REASONS_MAX: usize = 5;
 /// Runs needed until no new accessor turns up.
@@ -167,7 +167,11 @@ fn run(solver: &mut Solver<'_>, first: usize, modules: &[usize], entries: &[usiz
     for &entry in entries {
         solver.call_exports(entry);
     }
-    solver.run()?;
+    let outcome = solver.run();
+    if std::env::var_os("STATS").is_some() {
+        solver.stats();
+    }
+    outcome?;
     solver.call_plain_functions();
     solver.run()
 }

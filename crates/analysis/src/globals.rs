@@ -369,7 +369,7 @@ impl<'a> Solver<'a> {
         if matches!(name, "NaN" | "Infinity") {
             return Some(self.primitive_value());
         }
-        if ABSENT.contains(&name) {
+        if name == "undefined" || name.is_empty() || ABSENT.contains(&name) {
             return None;
         }
         let key = self.name(name);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::solver::{Solver, Use};
-use crate::value::{Args, At, Frame, Func, Key, Kind, Native, Node, Phase, Value};
+use crate::value::{Args, At, Frame, Func, Key, Kind, Node, Phase, Value};
 
 /// Methods of host objects that leave the object as it was.
 const HOST_READS: &[&str] = &[
@@ -53,6 +53,19 @@ const HOST_READS: &[&str] = &[
     "toLocaleString",
     "exit",
     "containing",
+];
+
+/// Methods by which a host object passes what it is given to whoever reads from it.
+const HOST_PASSES: &[&str] = &[
+    "enqueue",
+    "write",
+    "abort",
+    "error",
+    "cancel",
+    "close",
+    "dispatchEvent",
+    "postMessage",
+    "respondWithNewView",
 ];
 
 impl<'a> Solver<'a> {
@@ -277,6 +290,7 @@ impl<'a> Solver<'a> {
         if !reads {
             self.change(callee, at);
         }
+        let passes_on = name.is_some_and(|name| HOST_PASSES.contains(&self.spelled(name)));
         for arg in args.all() {
             if lenient {
                 // Callbacks run with more values of the caller's.
@@ -285,10 +299,9 @@ impl<'a> Solver<'a> {
                 let (this, empty) = (self.empty, self.empty);
                 self.attach(arg, Use::Call { this, name: None, args, ret: empty, at });
             } else {
-                self.attach(arg, Use::Deep { to: None, calls: true, at });
-                if !reads {
-                    let kept = self.field(callee, Key::ANY);
-                    self.edge(arg, kept);
+                self.attach(arg, Use::Deep { to: None, calls: 2, at });
+                if passes_on {
+                    self.edge(arg, self.held);
                 }
             }
         }
@@ -298,6 +311,14 @@ impl<'a> Solver<'a> {
         } else {
             let made = self.host_object(at, 905);
             self.add(ret, made);
+        }
+        if name.is_some_and(|name| matches!(self.spelled(name), "exit" | "runInAsyncScope")) {
+            let callback = self.argument(args, 0);
+            let this = self.argument(args, 1);
+            let all: Vec<Node> = args.all().skip(1).collect();
+            let rest = self.join(&all);
+            let given = Rc::new(Args { fixed: Vec::new(), rest: Some(rest) });
+            self.attach(callback, Use::Call { this, name: None, args: given, ret, at });
         }
         if name.is_some_and(|name| self.spelled(name) == "run") {
             let callback = self.argument(args, 1);
@@ -317,11 +338,6 @@ impl<'a> Solver<'a> {
     /// A host object that has just come into being.
     pub(crate) fn host_object(&mut self, at: At, tag: u32) -> Value {
         self.make(at, tag, Kind::Opaque { lenient: false })
-    }
-
-    /// Iterating over a host object may use it up.
-    pub(crate) fn change_opaque(&mut self, value: Value, at: At) {
-        let _ = (value, at);
     }
 
     pub(crate) fn argument(&mut self, args: &Args, index: usize) -> Node {

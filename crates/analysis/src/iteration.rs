@@ -35,7 +35,7 @@ impl<'a> Solver<'a> {
                 self.edge(elements, to);
             }
             Kind::Opaque { .. } => {
-                self.change_opaque(value, at);
+                self.edge(self.held, to);
                 self.add(to, value);
                 self.edge(self.primitive, to);
             }

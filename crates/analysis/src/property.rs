@@ -37,6 +37,9 @@ impl<'a> Solver<'a> {
             Kind::Opaque { .. } => {
                 self.add(to, object);
                 self.edge(self.primitive, to);
+                if matches!(self.spelled(key), "value" | "detail" | "reason") {
+                    self.edge(self.held, to);
+                }
             }
             Kind::Proxy => {
                 self.load_from_proxy(object, key, to, at);
@@ -263,7 +266,7 @@ impl<'a> Solver<'a> {
                 } else {
                     node
                 };
-                self.attach(read, Use::Deep { to, calls, at });
+                self.attach(read, Use::Deep { to, calls: calls.saturating_sub(1), at });
             }
         }
     }
@@ -307,9 +310,9 @@ impl<'a> Solver<'a> {
         }
     }
 
-    /// Looks at everything reachable through properties: getters and conversions run, and with `calls` functions too,
-    /// as when the value is handed to the host.
-    pub(crate) fn look_deep(&mut self, value: Value, to: Option<Node>, calls: bool, at: At) {
+    /// Looks at everything reachable through properties: getters and conversions run. Functions found less than `calls`
+    /// levels down run too, as when the value is handed to the host: a callback, or an object of callbacks.
+    pub(crate) fn look_deep(&mut self, value: Value, to: Option<Node>, calls: u8, at: At) {
         if let Some(to) = to {
             self.add(to, value);
         }
@@ -330,22 +333,24 @@ impl<'a> Solver<'a> {
             Kind::Namespace(_) | Kind::Proxy => {
                 let all = self.node();
                 self.load_all(value, all, value, at);
-                self.attach(all, Use::Deep { to, calls, at });
+                self.attach(all, Use::Deep { to, calls: calls.saturating_sub(1), at });
             }
             Kind::Function { .. } | Kind::Bound { .. } | Kind::Resolver { .. } => {
-                if calls {
+                if calls > 0 {
                     let host = self.host_object(at, 900);
                     let node = self.single(host);
+                    let held = self.held;
+                    let node = self.join(&[node, held]);
                     let args = Rc::new(Args { fixed: Vec::new(), rest: Some(node) });
-                    let (this, ret) = (self.empty, self.empty);
-                    self.call(value, this, None, &args, ret, at);
+                    let this = self.empty;
+                    self.call(value, this, None, &args, held, at);
                 }
             }
             _ => {
                 self.watch(value, Watcher::Deep { to, calls, at });
                 for slot in [Key::INNER, Key::MAP_KEY] {
                     if let Some(node) = self.has_field(value, slot) {
-                        self.attach(node, Use::Deep { to, calls, at });
+                        self.attach(node, Use::Deep { to, calls: calls.saturating_sub(1), at });
                     }
                 }
             }

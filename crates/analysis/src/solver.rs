@@ -123,7 +123,7 @@ pub(crate) enum Use<'a> {
     },
     Deep {
         to: Option<Node>,
-        calls: bool,
+        calls: u8,
         at: At,
     },
     Convert {
@@ -190,8 +190,10 @@ pub(crate) struct Solver<'a> {
     pub(crate) export_names: FxHashMap<usize, Vec<Key>>,
     pub(crate) loads_seen: FxHashSet<(Value, Key, Node, Value)>,
     pub(crate) converted: FxHashSet<(Value, Phase)>,
-    pub(crate) deep_seen: FxHashSet<(Value, Option<Node>, bool, Phase)>,
+    pub(crate) deep_seen: FxHashSet<(Value, Option<Node>, u8, Phase)>,
     pub(crate) thrown: [Node; 2],
+    /// Objects that the host was given and may hand to whoever reads from it.
+    pub(crate) held: Node,
     pub(crate) found: FxHashSet<Found>,
     pub(crate) exported_functions: Vec<Value>,
     steps: u64,
@@ -238,6 +240,7 @@ impl<'a> Solver<'a> {
             converted: FxHashSet::default(),
             deep_seen: FxHashSet::default(),
             thrown: [Node(0), Node(0)],
+            held: Node(0),
             found: FxHashSet::default(),
             exported_functions: Vec::new(),
             steps: 0,
@@ -264,6 +267,7 @@ impl<'a> Solver<'a> {
             solver.nodes[node.0 as usize].constant = true;
         }
         solver.thrown = [solver.node(), solver.node()];
+        solver.held = solver.node();
         solver
     }
 
@@ -304,6 +308,50 @@ impl<'a> Solver<'a> {
     /// Whether the limit on work is reached; walks look at it too.
     pub(crate) fn exceeded(&self) -> bool {
         self.steps > self.steps_max
+    }
+
+    #[allow(clippy::print_stderr)]
+    pub(crate) fn stats(&self) {
+        eprintln!(
+            "steps {} nodes {} values {} frames {} edges {} sites {}",
+            self.steps,
+            self.nodes.len(),
+            self.values.len(),
+            self.frames.len(),
+            self.edges.len(),
+            self.sites.len()
+        );
+        let mut counts: FxHashMap<(Func, Phase), u32> = FxHashMap::default();
+        for f in &self.frames {
+            *counts.entry((f.func, f.phase)).or_default() += 1;
+        }
+        let mut list: Vec<_> = counts.into_iter().collect();
+        list.sort_by_key(|x| std::cmp::Reverse(x.1));
+        for ((func, phase), count) in list.into_iter().take(12) {
+            let data = &self.funcs[func.0 as usize];
+            let span = match data.code {
+                crate::frames::FuncCode::Function(f) => f.span,
+                crate::frames::FuncCode::Arrow(f) => f.span,
+                crate::frames::FuncCode::Class(f) => f.span,
+                _ => oxc_span::Span::new(0, 0),
+            };
+            let mut callers: FxHashMap<String, u32> = FxHashMap::default();
+            for f in &self.frames {
+                if f.func == func && f.phase == phase && f.callers.0 != u32::MAX {
+                    let d = &self.sites[f.callers.0 as usize];
+                    *callers
+                        .entry(crate::program::text_of(self.modules.list[d.module as usize].source, d.span))
+                        .or_default() += 1;
+                }
+            }
+            let mut callers: Vec<_> = callers.into_iter().collect();
+            callers.sort_by_key(|c| std::cmp::Reverse(c.1));
+            callers.truncate(4);
+            eprintln!(
+                "  frames {count} {phase:?} {} <- {callers:?}",
+                crate::program::text_of(self.modules.list[data.module].source, span)
+            );
+        }
     }
 
     pub(crate) fn steps(&self) -> u64 {

@@ -192,7 +192,7 @@ pub(crate) enum Watcher {
     /// All properties are copied to another object.
     Copy { into: Value, at: At },
     /// Everything reachable is looked at, as `JSON.stringify` does.
-    Deep { to: Option<Node>, calls: bool, at: At },
+    Deep { to: Option<Node>, calls: u8, at: At },
 }
 
 /// Arguments of a call.

@@ -248,6 +248,18 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("const handlers = { a(state) { state.x = 1; } }; const state = {};", "handlers[args.name](state);"),
     ("const { promise, resolve } = Promise.withResolvers();", "resolve(args.x); return promise;"),
+    (
+        "const state = {};",
+        "new ReadableStream({ start(c) { c.enqueue(state); } }).getReader().read().then((r) => { r.value.x = 1; });",
+    ),
+    ("const state = {};", "for await (const chunk of ReadableStream.from([state])) chunk.x = 1;"),
+    (
+        "const state = {};",
+        "new TransformStream({ transform(chunk) { chunk.x = 1; } }).writable.getWriter().write(state);",
+    ),
+    ("const state = {};", "new CustomEvent('a', { detail: state }).detail.x = 1;"),
+    ("const state = {};", "AbortSignal.abort(state).reason.x = 1;"),
+    ("const target = new EventTarget();", "target.addEventListener('a', () => {});"),
     ("const storage = new AsyncLocalStorage();", "storage.enterWith(1);"),
     (
         "const storage = new AsyncLocalStorage(); const state = {};",
@@ -290,11 +302,18 @@ const CASES: &[(&str, &str)] = &[
 
 #[test]
 fn every_way_to_keep_state_is_noticed() {
-    let missed: Vec<String> = CASES
-        .iter()
-        .map(|(top, body)| program(top, body))
-        .filter(|code| !matches!(verdict(code), Verdict::Fresh(_)))
-        .collect();
+    let mut missed = Vec::new();
+    for (top, body) in CASES {
+        let code = program(top, body);
+        let found = verdict(&code);
+        // Refused for what it does, not for being a bad example.
+        let own = reasons(&found)
+            .iter()
+            .any(|reason| reason.module == "app.js" && !reason.message.starts_with("is "));
+        if !own {
+            missed.push(code);
+        }
+    }
     assert!(missed.is_empty(), "{} verified by mistake:\n{}", missed.len(), missed.join("\n\n"));
 }
 
@@ -331,5 +350,5 @@ fn columns_count_utf16_units_and_at_most_five_reasons_are_given() {
     let found = verdict(&program("let a, b, c, d, e, g;", "'𝒳'; a = 1; b = 1; c = 1; d = 1; e = 1; g = 1;"));
     let found = reasons(&found);
     assert_eq!(found.len(), 5);
-    assert_eq!((found[0].line, found[0].column), (2, 54));
+    assert_eq!((found[0].line, found[0].column), (2, 52));
 }
