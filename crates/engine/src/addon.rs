@@ -8,9 +8,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use freshet_functions::LaneNext;
 use freshet_functions::host::{CodePackage, Invocation, JsError, Outcome, TransactionKind};
 use freshet_functions::log::{LogLevel, LogLine};
+use freshet_functions::{LaneNext, NewestCode};
 use napi::bindgen_prelude::{Either3, Error, Function, Null, Result, Status, Undefined};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
@@ -99,7 +99,9 @@ pub(crate) fn lane_next(lane: u32, timeout_ms: u32) -> Result<Option<String>> {
 #[napi]
 pub(crate) fn lane_newest_code(lane: u32) -> Result<Option<String>> {
     let slot = slot(lane)?;
-    let Some((code, modules)) = slot.lane.newest_code() else { return Ok(None) };
+    let Some(NewestCode { package: code, shared: modules }) = slot.lane.newest_code() else {
+        return Ok(None);
+    };
     let text = serde_json::json!({
         "version": code.version.to_string(),
         "modules": modules.iter().map(|(path, context)| (path, context.as_str())).collect::<Vec<_>>(),

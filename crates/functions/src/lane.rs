@@ -29,6 +29,15 @@ pub enum LaneNext {
     Closed,
 }
 
+/// Code that a lane can prepare.
+#[derive(Clone, Debug)]
+pub struct NewestCode {
+    /// The modules.
+    pub package: Arc<CodePackage>,
+    /// Paths of those that run in shared contexts.
+    pub shared: Vec<(String, ContextMode)>,
+}
+
 /// How long the current call has been running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneClock {
@@ -129,7 +138,7 @@ impl Lane {
 
     /// The newest code with its modules that run in shared contexts, for a host that evaluates them ahead of time.
     /// `None` when there is none, it cannot be read now, or nothing has changed since the last time.
-    pub fn newest_code(&self) -> Option<(Arc<CodePackage>, Vec<(String, ContextMode)>)> {
+    pub fn newest_code(&self) -> Option<NewestCode> {
         let current = self.queue.preparations();
         if self.prepared.swap(current, Ordering::Relaxed) == current {
             return None;
@@ -144,7 +153,7 @@ impl Lane {
                 shared.push((path.module().to_owned(), module.context));
             }
         }
-        Some((code.package.clone(), shared))
+        Some(NewestCode { package: code.package.clone(), shared })
     }
 
     /// Whether `op` runs another function in this lane: the host then uses [`Lane::begin_nested`] in place of

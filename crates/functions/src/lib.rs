@@ -60,7 +60,7 @@ pub use commit_watch::CommitWatch;
 pub use execution::{ExecutionRecord, LogSink, NoSink, ProgressRecord, SharedLogSink};
 pub use functions::Functions;
 pub use identity::{Identity, IdentityError, IdentitySource, NoProviders, UserIdentity};
-pub use lane::{Lane, LaneClock, LaneNext};
+pub use lane::{Lane, LaneClock, LaneNext, NewestCode};
 pub use lane_queue::LaneQueue;
 pub use limits::CallLimits;
 pub use native::{NativeError, NativeFunctions, NoNativeFunctions};
