@@ -14,8 +14,9 @@ use crate::StoreError;
 /// milliseconds on a slow one.
 const STEPS_PER_LOOK: i32 = 100;
 
-/// Bytes of the log that are written again at a time.
-const REWRITE_BYTES: usize = 1 << 20;
+/// Bytes of the log that are written again at a time. SQLite's files take less than 128 KiB at once: of a larger chunk they
+/// write the remainder modulo that, and call the disk full.
+const REWRITE_BYTES: usize = 64 << 10;
 
 /// Makes sure that the write-ahead log is on the disk as it reads.
 ///
