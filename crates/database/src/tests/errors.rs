@@ -94,7 +94,7 @@ fn wrong_documents_are_explained_and_leave_no_table_behind() {
     );
     assert_eq!(
         message(user.insert("t", object([("_creationTime", num(1.0))]))),
-        "Provided creation time 1.0 doesn't match '_creationTime' field in {_creationTime: 1.0}"
+        "Provided creation time 1700000000000.0 doesn't match '_creationTime' field in {_creationTime: 1.0}"
     );
     let large = object([("s", Value::from("x".repeat(1_100_000)))]);
     assert!(message(user.insert("t", large)).contains("Value is too large (1.05 MiB > maximum size 1 MiB)"));

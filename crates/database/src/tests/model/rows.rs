@@ -12,6 +12,9 @@ pub(super) type Rows = BTreeMap<String, Object>;
 /// A value, or that there is none.
 pub(super) type Operand = Option<Value>;
 
+/// Where a row stands in an index: indexed fields, creation time, id.
+pub(super) type Place = (Vec<Operand>, Value, String);
+
 /// A query over an index of the model's table.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
@@ -57,13 +60,13 @@ impl Asked {
     }
 
     /// Where a row stands in the index.
-    pub(super) fn place(&self, id: &str, row: &Object) -> (Vec<Operand>, Value, String) {
+    pub(super) fn place(&self, id: &str, row: &Object) -> Place {
         let fields = INDEXES[self.index].1.iter().map(|field| at(row, field)).collect();
         (fields, row["_creationTime"].clone(), id.to_owned())
     }
 
     /// The rows in the bounds in the order of the index, with their places; the filter is for whoever asks.
-    pub(super) fn rows(&self, rows: &Rows) -> Vec<((Vec<Operand>, Value, String), Object)> {
+    pub(super) fn rows(&self, rows: &Rows) -> Vec<(Place, Object)> {
         let mut found: Vec<_> = rows
             .iter()
             .filter(|(_, row)| {

@@ -156,7 +156,7 @@ impl Own {
         let found = matches!(seen, Seen::Rows(rows) if !rows.is_empty());
         match op {
             Op::Append(key) if found || !is_present_at_first(key) => {
-                self.writes.push((key, Write::Value(value)))
+                self.writes.push((key, Write::Value(value)));
             }
             Op::Create if !found => self.writes.push((super::world::NEW, Write::Value(value))),
             Op::Delete(key) if found && is_present_at_first(key) => self.writes.push((key, Write::Deletion)),
