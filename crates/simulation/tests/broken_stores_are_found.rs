@@ -1,33 +1,36 @@
 //! The simulation has to notice when the store is broken, and soon.
 
+#![allow(clippy::print_stdout)] // What was found, and how much happened, is for whoever looks.
+
 use freshet_simulation::{Sabotage, run};
 
 /// Seeds within which each defect is found. Thousands of seeds run on every change, so this leaves a margin.
 const SEEDS: u64 = 400;
 
-fn find(sabotage: Sabotage, signs: &[&str]) {
+fn find(sabotage: Sabotage) {
     let failure = (0..SEEDS).find_map(|seed| run(seed, sabotage).err());
     let failure = failure.unwrap_or_else(|| panic!("{sabotage:?} was not found with {SEEDS} seeds"));
     println!("{sabotage:?} is found with seed {}: {}", failure.seed, failure.violation);
-    assert!(signs.iter().any(|sign| failure.violation.0.contains(sign)), "\n{failure}\n");
+    let sound = run(failure.seed, Sabotage::None);
+    assert!(sound.is_ok(), "the seed fails without {sabotage:?}, too: {}", failure.violation);
 }
 
 #[test]
 fn a_store_that_does_not_sync() {
-    find(Sabotage::NoSyncs, &["were acknowledged", "cannot be opened"]);
+    find(Sabotage::NoSyncs);
 }
 
 #[test]
 fn a_store_that_writes_a_group_in_two_transactions() {
-    find(Sabotage::TornGroups, &["after opening", "the log has", "counts", "tables and indexes are"]);
+    find(Sabotage::TornGroups);
 }
 
 #[test]
 fn a_database_that_acknowledges_before_it_stores() {
-    find(Sabotage::EarlyAcknowledgement, &["were acknowledged"]);
+    find(Sabotage::EarlyAcknowledgement);
 }
 
 #[test]
 fn a_store_that_leaves_stale_entries_in_indexes() {
-    find(Sabotage::StaleEntries, &["instead of", "entries", "not serializable"]);
+    find(Sabotage::StaleEntries);
 }

@@ -2,6 +2,8 @@
 //!
 //! `FRESHET_SEEDS=n` runs n seeds instead of the usual number; `FRESHET_SEED=s` makes `one_seed` run that one.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // What was found, and how much happened, is for whoever looks.
+
 use freshet_simulation::{Counters, Sabotage, Summary, run};
 
 /// Seeds of all parts together, unless `FRESHET_SEEDS` says otherwise.

@@ -1,5 +1,7 @@
 //! The SQLite store on a simulated disk by itself, without the database above.
 
+#![allow(clippy::unwrap_used)] // Tests may panic.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +18,14 @@ fn disk(seed: u64) -> Disk {
 }
 
 fn open(disk: &Disk) -> Result<SqliteStore, StoreError> {
+    open_with(disk, 40)
+}
+
+fn open_with(disk: &Disk, log_pages_max: u32) -> Result<SqliteStore, StoreError> {
     let options = SqliteOptions {
         vfs: Some(disk.vfs().to_owned()),
         check_max: Duration::from_secs(3600),
-        log_pages_max: 40,
+        log_pages_max,
         ..SqliteOptions::default()
     };
     SqliteStore::open(Disk::path(), &options)
@@ -94,11 +100,14 @@ fn killed(disk: &Disk, store: SqliteStore) -> (SqliteStore, u64) {
 
 #[test]
 fn what_is_seen_after_a_failed_sync_and_a_restart_survives_a_power_cut() {
-    for seed in 0..100 {
+    for seed in 0..200 {
         let disk = disk(seed);
-        let store = open(&disk).unwrap();
+        // The log must not begin anew just then.
+        let store = open_with(&disk, 4000).unwrap();
         (1..=5).for_each(|timestamp| store.commit(&batch(timestamp)).unwrap());
+        // The process ends before it can undo the commit.
         disk.set_faults(Faults { sync_error: 1.0, ..Faults::default() });
+        disk.light_fuse(Some(1 + seed % 41));
         store.commit(&batch(6)).unwrap_err();
         let (store, seen) = killed(&disk, store);
         // Commits on top, sometimes enough for the log to be copied into the file.

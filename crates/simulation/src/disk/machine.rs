@@ -250,6 +250,10 @@ impl Machine {
             self.keep_word();
         }
         let powered = self.operate();
+        if !powered && self.rng.random() {
+            // It comes too late even to be remembered.
+            return Err(ffi::SQLITE_IOERR_WRITE);
+        }
         let mut code = if powered { ffi::SQLITE_OK } else { ffi::SQLITE_IOERR_WRITE };
         let mut count = bytes.len();
         let growth = (offset + count).saturating_sub(length);

@@ -10,6 +10,9 @@ use super::Shared;
 use super::machine::{Code, Handle, Sync};
 use super::memory::Region;
 
+/// Most bytes of one write. SQLite's own files take no more either, and call the disk full instead.
+const WRITE_MAX: usize = 0x1_ffff;
+
 /// What SQLite allocates for each open file.
 #[repr(C)]
 pub(super) struct SimulatedFile {
@@ -118,6 +121,9 @@ unsafe extern "C" fn write(
 ) -> c_int {
     // SAFETY: an open file, and `amount` bytes.
     let (open, bytes) = unsafe { (open(file), std::slice::from_raw_parts(bytes.cast::<u8>(), size(amount))) };
+    if bytes.len() > WRITE_MAX {
+        return ffi::SQLITE_FULL;
+    }
     let result = open.disk.machine.lock().write(&open.handle, size(offset), bytes);
     code(result)
 }
