@@ -112,7 +112,9 @@ impl Functions {
         watch: CommitWatch,
     ) -> Result<SettledMutation, CallError> {
         check_caller(&call)?;
-        let guard = session.map(|session| Arc::new(SessionGuard::new(session)) as Arc<dyn MutationGuard>);
+        let guard = session.map(|session| {
+            Arc::new(SessionGuard::new(session, self.services.clone())) as Arc<dyn MutationGuard>
+        });
         self.run_mutation(LaneCall::mutation(call, guard, watch)).await
     }
 

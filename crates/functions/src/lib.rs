@@ -38,6 +38,7 @@ mod native;
 mod native_call;
 mod nested;
 mod own_transaction;
+mod remembered;
 mod request_id;
 mod resolve;
 mod rows;

@@ -51,6 +51,27 @@ pub(crate) fn find(
     found.first().map(row).transpose()
 }
 
+/// The last row whose indexed fields, all or the first of them, equal the values.
+pub(crate) fn find_last(
+    transaction: &mut Transaction,
+    table: &str,
+    index: &str,
+    values: &[Value],
+) -> Result<Option<Row>, DatabaseError> {
+    let found = transaction.system(Namespace::ROOT).find_last(&name(table), index, values)?;
+    found.as_ref().map(row).transpose()
+}
+
+/// As if [`find`] had looked and found nothing.
+pub(crate) fn find_none(
+    transaction: &mut Transaction,
+    table: &str,
+    index: &str,
+    values: &[Value],
+) -> Result<(), DatabaseError> {
+    transaction.system(Namespace::ROOT).find_none(&name(table), index, values)
+}
+
 /// All rows whose indexed fields, all or the first of them, equal the values.
 pub(crate) fn select(
     transaction: &mut Transaction,

@@ -16,6 +16,7 @@ use crate::identity::IdentitySource;
 use crate::limits::CallLimits;
 use crate::native::NativeFunctions;
 use crate::own_transaction::begin_query;
+use crate::session_requests::Sessions;
 use crate::stack::StackMapper;
 
 /// What the operator decided about calls.
@@ -61,6 +62,7 @@ pub(crate) struct Services {
     pub(crate) settings: FunctionsSettings,
     pub(crate) limits: CallLimits,
     pub(crate) stacks: StackMapper,
+    pub(crate) sessions: Sessions,
     /// Set while contexts are audited.
     pub(crate) audit: OnceLock<Audit>,
     /// Bound the actions that run at the same time, by environment.
@@ -80,6 +82,7 @@ impl Services {
             log_sink: config.log_sink,
             settings: config.settings,
             stacks: StackMapper::default(),
+            sessions: Sessions::default(),
             audit: OnceLock::new(),
             isolate_slots: Arc::new(Semaphore::new(limits.isolate_actions_max)),
             node_slots: Arc::new(Semaphore::new(limits.node_actions_max)),

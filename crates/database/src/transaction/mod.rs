@@ -208,6 +208,13 @@ impl Transaction {
         !self.frames.last().is_some_and(Frame::is_stale)
     }
 
+    /// Depends on all that was read for something, as if this transaction had read it.
+    pub fn depend_on(&mut self, reads: &ReadSet) {
+        if self.is_tracked() {
+            self.read_set.merge(reads);
+        }
+    }
+
     fn record(&mut self, index: IndexId, interval: &freshet_values::KeyInterval, counted: bool) {
         if self.is_tracked() {
             if counted {

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use freshet_store::Order;
 use freshet_values::{DocumentId, KeyInterval, Object, TableName, Value};
 
 use super::scan::Reader;
 use super::{Page, PageRequest, StreamId, Transaction};
-use crate::catalog::TableMeta;
+use crate::catalog::{IndexMeta, TableMeta};
 use crate::document::Document;
 use crate::error::{DatabaseError, SystemError};
 use crate::namespace::Namespace;
-use crate::query::Query;
+use crate::query::{Query, QuerySource, range};
 
 /// See the module. Dependencies are recorded as for app code, so conflicts are found.
 pub struct SystemAccess<'a> {
@@ -64,7 +65,56 @@ impl<'a> SystemAccess<'a> {
         index: &str,
         values: &[Value],
     ) -> Result<Vec<Arc<Document>>, DatabaseError> {
-        let Some(meta) = self.transaction.find_table(self.namespace, table) else { return Ok(Vec::new()) };
+        match self.equal(table, index, values, Order::Asc)? {
+            Some((_, query)) => self.collect(&query),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The last of the rows that [`SystemAccess::find`] returns.
+    ///
+    /// # Errors
+    /// As of [`SystemAccess::find`].
+    pub fn find_last(
+        &mut self,
+        table: &TableName,
+        index: &str,
+        values: &[Value],
+    ) -> Result<Option<Arc<Document>>, DatabaseError> {
+        match self.equal(table, index, values, Order::Desc)? {
+            Some((_, query)) => self.first(&query),
+            None => Ok(None),
+        }
+    }
+
+    /// As if [`SystemAccess::find`] had looked and found nothing, for a caller who knows that it would.
+    ///
+    /// # Errors
+    /// As of [`SystemAccess::find`].
+    pub fn find_none(
+        &mut self,
+        table: &TableName,
+        index: &str,
+        values: &[Value],
+    ) -> Result<(), DatabaseError> {
+        if let Some((index, query)) = self.equal(table, index, values, Order::Asc)?
+            && let QuerySource::IndexRange { range, .. } = &query.source
+        {
+            let interval = range::interval(&format!("{table}.{}", index.name), &index.fields, range)?;
+            self.transaction.record(index.id, &interval, false);
+        }
+        Ok(())
+    }
+
+    /// The query for rows whose indexed fields equal the given values; `None` if there is no such table.
+    fn equal(
+        &mut self,
+        table: &TableName,
+        index: &str,
+        values: &[Value],
+        order: Order,
+    ) -> Result<Option<(Arc<IndexMeta>, Query)>, DatabaseError> {
+        let Some(meta) = self.transaction.find_table(self.namespace, table) else { return Ok(None) };
         let missing =
             || SystemError::Defect(format!("there is no index {table}.{index} of {} fields", values.len()));
         let name = index.parse().map_err(|_| missing())?;
@@ -73,7 +123,8 @@ impl<'a> SystemAccess<'a> {
             return Err(missing().into());
         }
         let equalities = found.fields.iter().cloned().zip(values.iter().cloned().map(Some));
-        self.collect(&Query::index_eq(table.clone(), name, equalities, freshet_store::Order::Asc))
+        let query = Query::index_eq(table.clone(), name, equalities, order);
+        Ok(Some((found, query)))
     }
 
     /// All rows of a table in order of creation.
@@ -81,7 +132,7 @@ impl<'a> SystemAccess<'a> {
     /// # Errors
     /// A storage failure.
     pub fn all(&mut self, table: &TableName) -> Result<Vec<Arc<Document>>, DatabaseError> {
-        self.collect(&Query::full_table_scan(table.clone(), freshet_store::Order::Asc))
+        self.collect(&Query::full_table_scan(table.clone(), Order::Asc))
     }
 
     /// Opens a stream; read it with [`Transaction::next`].

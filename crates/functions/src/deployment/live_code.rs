@@ -19,6 +19,7 @@ use crate::code::{
     LiveCode, ModuleAnalysis, Visibility,
 };
 use crate::host::CodePackage;
+use crate::remembered::Remembered;
 use crate::stack::StackMapper;
 use crate::syscalls::{database_failure, system_failure};
 
@@ -31,12 +32,18 @@ pub struct LiveCodeCache {
     contexts: ContextPolicy,
     /// Most recently used last. The lock is held while a version is loaded, so that one caller loads for all.
     versions: Mutex<VecDeque<(u64, Arc<LiveCode>)>>,
+    live: Remembered<Arc<LiveCode>>,
 }
 
 impl LiveCodeCache {
     /// A cache over the code that `database` holds.
     pub fn new(database: Database) -> Self {
-        Self { database, contexts: ContextPolicy::default(), versions: Mutex::new(VecDeque::new()) }
+        Self {
+            database,
+            contexts: ContextPolicy::default(),
+            versions: Mutex::new(VecDeque::new()),
+            live: Remembered::default(),
+        }
     }
 
     /// The same with what the operator decided about contexts.
@@ -71,10 +78,12 @@ impl LiveCodeCache {
 
 impl CodeSource for LiveCodeCache {
     fn live_code(&self, transaction: &mut Transaction) -> Result<Arc<LiveCode>, CallError> {
-        match package::live(transaction).map_err(database_failure)? {
-            Some(config) => self.load(&config, transaction),
-            None => Ok(Arc::new(LiveCode::empty())),
-        }
+        self.live.get(&self.database, transaction, |reading| {
+            match package::live(reading).map_err(database_failure)? {
+                Some(config) => self.load(&config, reading),
+                None => Ok(Arc::new(LiveCode::empty())),
+            }
+        })
     }
 }
 

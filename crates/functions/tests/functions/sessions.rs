@@ -36,6 +36,34 @@ async fn a_repeated_request_gets_the_first_answer_and_does_not_run_again() {
 }
 
 #[tokio::test]
+async fn requests_sent_again_in_a_row_after_a_restart_are_all_answered_from_their_records() {
+    let deployment = Deployment::start(app());
+    let mut first = Vec::new();
+    for number in 3..6 {
+        let outcome = deployment.functions.mutation(call("s:insert", json!({})), request(number)).await;
+        first.push(outcome.unwrap().result);
+    }
+    let deployment = deployment.after_crash(app());
+    for (number, result) in (3..6).zip(first) {
+        let again =
+            deployment.functions.mutation(call("s:insert", json!({})), request(number)).await.unwrap();
+        assert_eq!(again.result, result);
+    }
+    assert_eq!(deployment.query("s:count", json!({})).await, Ok(json!(3)));
+    deployment.functions.mutation(call("s:insert", json!({})), request(6)).await.unwrap();
+    assert_eq!(deployment.query("s:count", json!({})).await, Ok(json!(4)));
+}
+
+#[tokio::test]
+async fn numbers_need_not_ascend() {
+    let deployment = Deployment::start(app());
+    for number in [9, 2, 9, 2, u64::MAX, u64::MAX] {
+        deployment.functions.mutation(call("s:insert", json!({})), request(number)).await.unwrap();
+    }
+    assert_eq!(deployment.query("s:count", json!({})).await, Ok(json!(3)));
+}
+
+#[tokio::test]
 async fn a_failed_request_leaves_no_record() {
     let deployment = Deployment::start(app());
     for _ in 0..2 {
