@@ -17,7 +17,7 @@ impl<'a> Solver<'a> {
             }
             Native::Static(owner, member) => {
                 let (owner, member) = (self.spelled(owner).to_owned(), self.spelled(member).to_owned());
-                self.call_static(&owner, &member, this, args, ret, at);
+                self.call_static(&owner, &member, args, ret, at);
             }
             Native::Method(owner, name) => {
                 let (owner, name) = (self.spelled(owner).to_owned(), self.spelled(name).to_owned());
@@ -138,7 +138,7 @@ impl<'a> Solver<'a> {
         }
     }
 
-    fn call_static(&mut self, owner: &str, name: &str, this: Node, args: &Rc<Args>, ret: Node, at: At) {
+    fn call_static(&mut self, owner: &str, name: &str, args: &Rc<Args>, ret: Node, at: At) {
         match (owner, name) {
             ("Object", _) => self.call_object_static(name, args, ret, at),
             ("Reflect", _) => self.call_reflect(name, args, ret, at),
@@ -194,7 +194,7 @@ impl<'a> Solver<'a> {
                 self.edge(self.number, ret);
             }
             ("Math", "max" | "min" | "floor" | "ceil" | "round" | "trunc" | "abs") => {
-                self.edge(self.number, ret)
+                self.edge(self.number, ret);
             }
             ("Date", "now") => {
                 self.varies(at, "Date.now");
@@ -306,7 +306,7 @@ impl<'a> Solver<'a> {
             ("Math" | "Number" | "String" | "BigInt" | "Date" | "Symbol" | "ArrayBuffer" | "RegExp", _) => {
                 self.edge(self.primitive, ret);
             }
-            (owner, _) if crate::globals::HOST_CLASSES.contains(&owner) || owner.starts_with("Intl") => {
+            (owner, _) if crate::names::HOST_CLASSES.contains(&owner) || owner.starts_with("Intl") => {
                 self.look_at_all(args, 2, at);
                 if name == "from" {
                     // A stream of what an iterable yields.
@@ -323,7 +323,6 @@ impl<'a> Solver<'a> {
                 self.edge(self.primitive, ret);
             }
             _ => {
-                let _ = this;
                 self.edge(self.primitive, ret);
             }
         }
@@ -344,8 +343,7 @@ impl<'a> Solver<'a> {
             }
             Native::Static(owner, member) if self.spelled(owner) == "WebAssembly" => {
                 let member = self.spelled(member).to_owned();
-                let this = self.empty;
-                self.call_static("WebAssembly", &member, this, args, ret, at);
+                self.call_static("WebAssembly", &member, args, ret, at);
             }
             _ => {}
         }
@@ -500,7 +498,7 @@ impl<'a> Solver<'a> {
                 let made = self.make(at, 145, Kind::Object);
                 self.add(ret, made);
             }
-            _ if crate::globals::HOST_CLASSES.contains(&name) || name.starts_with("Intl.") => {
+            _ if crate::names::HOST_CLASSES.contains(&name) || name.starts_with("Intl.") => {
                 if name.starts_with("Intl.") {
                     // Formatters keep nothing of what they are given.
                     self.look_at_all(args, 0, at);

@@ -1,9 +1,9 @@
-//! What methods of built-in prototypes do: arrays, collections, promises, functions, iterators, strings, dates.
+//! What methods of built-in prototypes do: arrays, collections, promises, functions, iterators, dates.
 
 use std::rc::Rc;
 
 use crate::solver::{Solver, Use};
-use crate::value::{Args, At, Key, Kind, Native, Node};
+use crate::value::{Args, At, Key, Kind, Node};
 
 impl<'a> Solver<'a> {
     pub(crate) fn call_prototype_method(
@@ -34,9 +34,9 @@ impl<'a> Solver<'a> {
                 self.edge(self.primitive, ret);
             }
             "String" | "Number" | "Boolean" | "BigInt" | "Symbol" => {
-                self.call_text_method(name, args, ret, at)
+                self.call_text_method(name, args, ret, at);
             }
-            "Object" => self.call_object_method(name, this, args, ret, at),
+            "Object" => self.call_object_method(name, this, ret, at),
             "ArrayBuffer" | "SharedArrayBuffer" => {
                 if name != "slice" {
                     self.attach(this, Use::Change { at });
@@ -47,7 +47,7 @@ impl<'a> Solver<'a> {
             _ if owner == "DataView" || owner.ends_with("Array") => {
                 self.call_bytes_method(name, this, args, ret, at);
             }
-            _ if crate::globals::HOST_CLASSES.contains(&owner) || owner.starts_with("Intl.") => {
+            _ if crate::names::HOST_CLASSES.contains(&owner) || owner.starts_with("Intl.") => {
                 self.attach(this, Use::Change { at });
                 self.look_at_all(args, 2, at);
                 let made = self.host_object(at, 301);
@@ -131,6 +131,10 @@ impl<'a> Solver<'a> {
             "push" | "unshift" | "splice" | "fill" | "sort" | "reverse" | "copyWithin" | "pop" | "shift"
         ) {
             self.attach(this, Use::Change { at });
+        }
+        if matches!(name, "unshift" | "splice" | "sort" | "reverse" | "copyWithin" | "shift") {
+            // Elements change places.
+            self.attach(this, Use::Store { key: Key::ELEMENT, from: elements, at });
         }
         match name {
             "push" | "unshift" => {
@@ -242,9 +246,10 @@ impl<'a> Solver<'a> {
             }
             "entries" => {
                 let pair = self.make(at, 321, Kind::Array);
-                let parts = self.field(pair, Key::ELEMENT);
-                self.edge(number, parts);
-                self.edge(elements, parts);
+                let indexes = self.field(pair, Key::FIRST);
+                self.edge(number, indexes);
+                let values = self.field(pair, Key::SECOND);
+                self.edge(elements, values);
                 let iterator = self.make(at, 322, Kind::Iterator);
                 let inner = self.field(iterator, Key::INNER);
                 self.add(inner, pair);
@@ -568,102 +573,7 @@ impl<'a> Solver<'a> {
         }
     }
 
-    /// Using a pattern that keeps its place moves it; `replace` and the like start and end at 0 unless it is sticky.
-    fn move_pattern(&mut self, patterns: Node, resets: bool, at: At) {
-        self.react(patterns, move |solver, value| match *solver.kind(value) {
-            Kind::RegExp { moving, sticky } => {
-                if sticky || (moving && !resets) {
-                    solver.change(value, at);
-                }
-            }
-            // A subclass or imitation of `RegExp`.
-            Kind::Object | Kind::Proxy if !resets => solver.change(value, at),
-            _ => {}
-        });
-    }
-
-    fn call_pattern_method(&mut self, name: &str, this: Node, args: &Rc<Args>, ret: Node, at: At) {
-        match name {
-            "compile" => self.attach(this, Use::Change { at }),
-            "exec" | "test" => self.move_pattern(this, false, at),
-            "@@match" | "@@replace" | "@@search" => self.move_pattern(this, true, at),
-            _ => {}
-        }
-        let ignored = self.node();
-        let primitive = self.primitive;
-        let empty = self.empty;
-        let given = Rc::new(Args { fixed: Vec::new(), rest: Some(primitive) });
-        for arg in args.all() {
-            self.attach(
-                arg,
-                Use::Call { this: empty, name: None, args: Rc::clone(&given), ret: ignored, at },
-            );
-        }
-        let tree = self.json_tree(at, 380);
-        self.edge(tree, ret);
-    }
-
-    fn call_text_method(&mut self, name: &str, args: &Rc<Args>, ret: Node, at: At) {
-        let primitive = self.primitive;
-        let first = self.argument(args, 0);
-        match name {
-            "match" | "matchAll" | "replace" | "replaceAll" | "search" | "split" => {
-                if !matches!(name, "matchAll" | "split" | "search") {
-                    self.move_pattern(first, true, at);
-                }
-                // Objects of the program that imitate patterns.
-                for symbol in ["@@match", "@@matchAll", "@@replace", "@@search", "@@split"] {
-                    let symbol = self.name(symbol);
-                    let given = Rc::new(Args { fixed: vec![primitive, primitive], rest: None });
-                    self.react(first, move |solver, value| {
-                        if matches!(solver.kind(value), Kind::Object | Kind::Proxy | Kind::Function { .. }) {
-                            solver.call_method(value, symbol, &given, ret, at);
-                        }
-                    });
-                }
-                if matches!(name, "replace" | "replaceAll") {
-                    let empty = self.empty;
-                    let replaced = self.node();
-                    let callback = self.argument(args, 1);
-                    let tree = self.json_tree(at, 381);
-                    let given = Rc::new(Args { fixed: Vec::new(), rest: Some(tree) });
-                    self.attach(
-                        callback,
-                        Use::Call { this: empty, name: None, args: given, ret: replaced, at },
-                    );
-                    self.converted_at(replaced, at);
-                    self.edge(primitive, ret);
-                } else if name == "matchAll" {
-                    let tree = self.json_tree(at, 382);
-                    let iterator = self.make(at, 383, Kind::Iterator);
-                    let inner = self.field(iterator, Key::INNER);
-                    self.edge(tree, inner);
-                    self.add(ret, iterator);
-                } else {
-                    let tree = self.json_tree(at, 384);
-                    self.edge(tree, ret);
-                }
-            }
-            "@@iterator" => {
-                let iterator = self.make(at, 385, Kind::Iterator);
-                let inner = self.field(iterator, Key::INNER);
-                self.edge(primitive, inner);
-                self.add(ret, iterator);
-            }
-            "indexOf" | "lastIndexOf" | "charCodeAt" | "codePointAt" | "localeCompare" => {
-                self.edge(self.number, ret)
-            }
-            _ => self.edge(primitive, ret),
-        }
-    }
-
-    fn converted_at(&mut self, value: Node, at: At) {
-        if self.modules.has_conversions {
-            self.attach(value, Use::Convert { at });
-        }
-    }
-
-    fn call_object_method(&mut self, name: &str, this: Node, args: &Rc<Args>, ret: Node, at: At) {
+    fn call_object_method(&mut self, name: &str, this: Node, ret: Node, at: At) {
         match name {
             "valueOf" => self.edge(this, ret),
             "__defineGetter__" | "__defineSetter__" => {
@@ -675,6 +585,5 @@ impl<'a> Solver<'a> {
             }
             _ => self.edge(self.primitive, ret),
         }
-        let _ = (args, Native::AnyMethod);
     }
 }

@@ -57,7 +57,7 @@ impl<'a> Solver<'a> {
                     }
                 });
             }
-            "getPrototypeOf" => self.prototypes_of(first, ret, at),
+            "getPrototypeOf" => self.prototypes_of(first, ret),
             "freeze" | "seal" | "preventExtensions" => {
                 self.attach(first, Use::Change { at });
                 self.edge(first, ret);
@@ -77,9 +77,10 @@ impl<'a> Solver<'a> {
             }
             "entries" => {
                 let pair = self.make(at, 203, Kind::Array);
-                let parts = self.field(pair, Key::ELEMENT);
-                self.load_every(first, parts, at);
-                self.edge(self.primitive, parts);
+                let names = self.field(pair, Key::FIRST);
+                self.edge(self.primitive, names);
+                let values = self.field(pair, Key::SECOND);
+                self.load_every(first, values, at);
                 let made = self.make(at, 204, Kind::Array);
                 let elements = self.field(made, Key::ELEMENT);
                 self.add(elements, pair);
@@ -246,7 +247,7 @@ impl<'a> Solver<'a> {
         });
     }
 
-    fn prototypes_of(&mut self, objects: Node, ret: Node, at: At) {
+    fn prototypes_of(&mut self, objects: Node, ret: Node) {
         self.react(objects, move |solver, object| match solver.kind(object).clone() {
             Kind::Text(_) | Kind::Number | Kind::Primitive | Kind::Namespace(_) => {}
             Kind::Opaque { .. } => solver.add(ret, object),
@@ -258,7 +259,7 @@ impl<'a> Solver<'a> {
             }
             Kind::Proxy => {
                 let target = solver.field(object, Key::TARGET);
-                solver.prototypes_of(target, ret, at);
+                solver.prototypes_of(target, ret);
             }
             kind => {
                 let proto = solver.field(object, Key::PROTO);

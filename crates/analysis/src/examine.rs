@@ -167,11 +167,7 @@ fn run(solver: &mut Solver<'_>, first: usize, modules: &[usize], entries: &[usiz
     for &entry in entries {
         solver.call_exports(entry);
     }
-    let outcome = solver.run();
-    if std::env::var_os("STATS").is_some() {
-        solver.stats();
-    }
-    outcome?;
+    solver.run()?;
     solver.call_plain_functions();
     solver.run()
 }

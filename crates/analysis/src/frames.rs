@@ -228,7 +228,7 @@ impl<'a> Solver<'a> {
     }
 
     /// The `prototype` object of a function, made when first needed.
-    pub(crate) fn prototype_of(&mut self, function: Value, _at: At) -> Option<Value> {
+    pub(crate) fn prototype_of(&mut self, function: Value) -> Option<Value> {
         let Kind::Function { func, parent } = *self.kind(function) else { return None };
         if !self.funcs[func.0 as usize].has_prototype() {
             return None;

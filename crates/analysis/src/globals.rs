@@ -1,371 +1,13 @@
 //! Which global names and built-in properties there are, and which prototype each kind of object has. What calling
 //! them does is in `builtin_*`.
 
-use crate::solver::{Solver, Use};
+use crate::names::{ABSENT, GLOBAL_FUNCTIONS, GLOBAL_OBJECTS, HOST_CLASSES, family, has_method};
+use crate::solver::Solver;
 use crate::value::{At, Key, Kind, Native, Node, Value};
-
-/// Constructors and namespaces of the language that are objects with properties.
-const GLOBAL_OBJECTS: &[&str] = &[
-    "Object",
-    "Function",
-    "Array",
-    "String",
-    "Number",
-    "Boolean",
-    "BigInt",
-    "Symbol",
-    "Math",
-    "JSON",
-    "Reflect",
-    "Promise",
-    "Proxy",
-    "Map",
-    "Set",
-    "WeakMap",
-    "WeakSet",
-    "WeakRef",
-    "FinalizationRegistry",
-    "RegExp",
-    "Date",
-    "Error",
-    "EvalError",
-    "RangeError",
-    "ReferenceError",
-    "SyntaxError",
-    "TypeError",
-    "URIError",
-    "AggregateError",
-    "SuppressedError",
-    "ArrayBuffer",
-    "SharedArrayBuffer",
-    "DataView",
-    "Int8Array",
-    "Uint8Array",
-    "Uint8ClampedArray",
-    "Int16Array",
-    "Uint16Array",
-    "Int32Array",
-    "Uint32Array",
-    "Float16Array",
-    "Float32Array",
-    "Float64Array",
-    "BigInt64Array",
-    "BigUint64Array",
-    "Atomics",
-    "Iterator",
-    "globalThis",
-    "self",
-    "process",
-    "console",
-    "crypto",
-    "performance",
-    "Convex",
-    "WebAssembly",
-    "Intl",
-];
-/// Functions of the language and the host.
-const GLOBAL_FUNCTIONS: &[&str] = &[
-    "parseInt",
-    "parseFloat",
-    "isNaN",
-    "isFinite",
-    "encodeURIComponent",
-    "decodeURIComponent",
-    "encodeURI",
-    "decodeURI",
-    "escape",
-    "unescape",
-    "eval",
-    "structuredClone",
-    "queueMicrotask",
-    "setTimeout",
-    "setInterval",
-    "clearTimeout",
-    "clearInterval",
-    "atob",
-    "btoa",
-    "fetch",
-];
-/// Constructors of the host whose instances are opaque.
-pub(crate) const HOST_CLASSES: &[&str] = &[
-    "URL",
-    "URLSearchParams",
-    "Headers",
-    "Request",
-    "Response",
-    "FormData",
-    "Blob",
-    "File",
-    "ReadableStream",
-    "ReadableStreamDefaultReader",
-    "ReadableStreamBYOBReader",
-    "ReadableStreamDefaultController",
-    "ReadableByteStreamController",
-    "ReadableStreamBYOBRequest",
-    "WritableStream",
-    "WritableStreamDefaultWriter",
-    "WritableStreamDefaultController",
-    "TransformStream",
-    "TransformStreamDefaultController",
-    "TextEncoder",
-    "TextDecoder",
-    "TextEncoderStream",
-    "TextDecoderStream",
-    "CompressionStream",
-    "DecompressionStream",
-    "ByteLengthQueuingStrategy",
-    "CountQueuingStrategy",
-    "Event",
-    "EventTarget",
-    "CustomEvent",
-    "AbortController",
-    "AbortSignal",
-    "DOMException",
-    "Crypto",
-    "CryptoKey",
-    "SubtleCrypto",
-    "AsyncLocalStorage",
-    "AsyncResource",
-    "Performance",
-    "PerformanceEntry",
-    "PerformanceMark",
-    "PerformanceMeasure",
-    "MessageChannel",
-    "MessagePort",
-    "MessageEvent",
-    "ProgressEvent",
-    "ErrorEvent",
-    "CloseEvent",
-];
-/// Globals that this runtime does not have: reading them throws, or `typeof` says so.
-const ABSENT: &[&str] = &[
-    "global",
-    "window",
-    "document",
-    "Buffer",
-    "require",
-    "module",
-    "exports",
-    "XMLHttpRequest",
-    "WebSocket",
-    "Worker",
-    "navigator",
-    "location",
-    "importScripts",
-    "WorkerGlobalScope",
-    "Deno",
-    "Bun",
-    "EdgeRuntime",
-    "setImmediate",
-    "clearImmediate",
-    "__dirname",
-    "__filename",
-    "msCrypto",
-    "ActiveXObject",
-    "self.document",
-    "HTMLElement",
-    "Element",
-    "Node",
-    "localStorage",
-    "sessionStorage",
-    "define",
-    "jest",
-    "vi",
-    "netscape",
-    "__REACT_DEVTOOLS_GLOBAL_HOOK__",
-    "Netlify",
-    "importMeta",
-    "FileReader",
-    "Image",
-    "Window",
-    "MutationObserver",
-    "requestAnimationFrame",
-    "cancelAnimationFrame",
-    "chrome",
-    "browser",
-    "NaN",
-    "Infinity",
-];
-
-const ARRAY: &[&str] = &[
-    "at",
-    "concat",
-    "copyWithin",
-    "entries",
-    "every",
-    "fill",
-    "filter",
-    "find",
-    "findIndex",
-    "findLast",
-    "findLastIndex",
-    "flat",
-    "flatMap",
-    "forEach",
-    "includes",
-    "indexOf",
-    "join",
-    "keys",
-    "lastIndexOf",
-    "map",
-    "pop",
-    "push",
-    "reduce",
-    "reduceRight",
-    "reverse",
-    "shift",
-    "slice",
-    "some",
-    "sort",
-    "splice",
-    "toLocaleString",
-    "toReversed",
-    "toSorted",
-    "toSpliced",
-    "toString",
-    "unshift",
-    "values",
-    "with",
-    "@@iterator",
-    "subarray",
-    "set",
-];
-const MAP: &[&str] = &[
-    "clear",
-    "delete",
-    "entries",
-    "forEach",
-    "get",
-    "has",
-    "keys",
-    "set",
-    "values",
-    "@@iterator",
-    "getOrInsert",
-    "getOrInsertComputed",
-];
-const SET: &[&str] = &[
-    "add",
-    "clear",
-    "delete",
-    "difference",
-    "entries",
-    "forEach",
-    "has",
-    "intersection",
-    "isDisjointFrom",
-    "isSubsetOf",
-    "isSupersetOf",
-    "keys",
-    "symmetricDifference",
-    "union",
-    "values",
-    "@@iterator",
-];
-const OBJECT: &[&str] = &[
-    "hasOwnProperty",
-    "isPrototypeOf",
-    "propertyIsEnumerable",
-    "toLocaleString",
-    "toString",
-    "valueOf",
-    "__defineGetter__",
-    "__defineSetter__",
-    "__lookupGetter__",
-    "__lookupSetter__",
-];
-const ITERATOR: &[&str] = &[
-    "next",
-    "return",
-    "throw",
-    "@@iterator",
-    "@@asyncIterator",
-    "drop",
-    "every",
-    "filter",
-    "find",
-    "flatMap",
-    "forEach",
-    "map",
-    "reduce",
-    "some",
-    "take",
-    "toArray",
-];
-const DATE_READS: &[&str] = &["toISOString", "toJSON", "toString", "valueOf", "@@toPrimitive"];
-const VIEW: &[&str] = &[
-    "getInt8",
-    "getUint8",
-    "getInt16",
-    "getUint16",
-    "getInt32",
-    "getUint32",
-    "getFloat16",
-    "getFloat32",
-    "getFloat64",
-    "getBigInt64",
-    "getBigUint64",
-    "setInt8",
-    "setUint8",
-    "setInt16",
-    "setUint16",
-    "setInt32",
-    "setUint32",
-    "setFloat16",
-    "setFloat32",
-    "setFloat64",
-    "setBigInt64",
-    "setBigUint64",
-];
-
-/// `WeakMap` and the like share the table of the class that does the same.
-fn family(owner: &str) -> &str {
-    match owner {
-        "WeakMap" => "Map",
-        "WeakSet" => "Set",
-        name if name.ends_with("Array") && name != "Array" => "Bytes",
-        "DataView" => "Bytes",
-        name if name.ends_with("Error") => "Error",
-        "SharedArrayBuffer" => "ArrayBuffer",
-        "AsyncGenerator" | "Generator" => "Iterator",
-        name => name,
-    }
-}
-
-fn has_method(owner: &str, name: &str) -> bool {
-    match family(owner) {
-        "Array" => ARRAY.contains(&name) && name != "subarray" && name != "set",
-        "Bytes" => {
-            (ARRAY.contains(&name) || VIEW.contains(&name)) && !matches!(name, "push" | "pop" | "splice")
-        }
-        "Map" => MAP.contains(&name),
-        "Set" => SET.contains(&name),
-        "WeakRef" => name == "deref",
-        "FinalizationRegistry" => matches!(name, "register" | "unregister"),
-        "Promise" => matches!(name, "then" | "catch" | "finally"),
-        "Function" => matches!(name, "call" | "apply" | "bind" | "toString" | "@@hasInstance"),
-        "Iterator" => ITERATOR.contains(&name),
-        "RegExp" => {
-            matches!(name, "exec" | "test" | "compile" | "toString")
-                || matches!(name, "@@match" | "@@matchAll" | "@@replace" | "@@search" | "@@split")
-        }
-        "Date" => {
-            name.starts_with("get")
-                || name.starts_with("set")
-                || DATE_READS.contains(&name)
-                || name.starts_with("to")
-        }
-        "Error" => name == "toString",
-        "ArrayBuffer" => matches!(name, "slice" | "resize" | "transfer" | "transferToFixedLength"),
-        "Object" => OBJECT.contains(&name),
-        "String" | "Number" | "Boolean" | "BigInt" | "Symbol" => true,
-        _ => false,
-    }
-}
 
 impl<'a> Solver<'a> {
     /// What a global name stands for; `None` when the runtime has no such global, or for a plain value.
-    pub(crate) fn global(&mut self, name: &str, at: At) -> Option<Value> {
+    pub(crate) fn global(&mut self, name: &str) -> Option<Value> {
         if matches!(name, "NaN" | "Infinity") {
             return Some(self.primitive_value());
         }
@@ -378,7 +20,6 @@ impl<'a> Solver<'a> {
             let key = if name == "self" { self.name("globalThis") } else { key };
             return Some(self.native(Native::Global(key)));
         }
-        let _ = at;
         Some(self.unknown_global(key))
     }
 
@@ -393,7 +34,7 @@ impl<'a> Solver<'a> {
             Native::Global(owner) => {
                 let owner_name = self.spelled(owner).to_owned();
                 match (owner_name.as_str(), name.as_str()) {
-                    ("globalThis", _) => self.global(&name, at),
+                    ("globalThis", _) => self.global(&name),
                     ("process", "env") => Some(self.environment()),
                     // Only `env` exists there.
                     ("process", _) => None,
@@ -448,7 +89,7 @@ impl<'a> Solver<'a> {
                 }
             }
             Native::Prototype(owner) => {
-                self.load_from_prototype(owner, key, to, receiver, at);
+                self.load_from_prototype(owner, key, to, receiver);
                 None
             }
             Native::Static(owner, member) => {
@@ -502,7 +143,7 @@ impl<'a> Solver<'a> {
     }
 
     /// `owner.prototype.key`, and what `owner.prototype` inherits.
-    fn load_from_prototype(&mut self, owner: Key, key: Key, to: Node, receiver: Value, at: At) {
+    fn load_from_prototype(&mut self, owner: Key, key: Key, to: Node, receiver: Value) {
         let owner_name = self.spelled(owner).to_owned();
         let name = self.spelled(key).to_owned();
         match (family(&owner_name), name.as_str()) {
@@ -551,12 +192,12 @@ impl<'a> Solver<'a> {
         }
         if owner_name != "Object" {
             let object = self.name("Object");
-            self.load_from_prototype(object, key, to, receiver, at);
+            self.load_from_prototype(object, key, to, receiver);
         }
     }
 
     /// Properties that an object has because of its kind.
-    pub(crate) fn load_implicit(&mut self, object: Value, key: Key, to: Node, receiver: Value, at: At) {
+    pub(crate) fn load_implicit(&mut self, object: Value, key: Key, to: Node, receiver: Value) {
         let owners: &[&str] = match self.kind(object) {
             Kind::Object | Kind::Environment | Kind::Namespace(_) => &["Object"],
             Kind::Array => &["Array"],
@@ -578,9 +219,8 @@ impl<'a> Solver<'a> {
         };
         for owner in owners {
             let owner = self.name(owner);
-            self.load_from_prototype(owner, key, to, receiver, at);
+            self.load_from_prototype(owner, key, to, receiver);
         }
-        // What `JSON.parse` returns may be an array as well as an object; both are `Kind::Array`.
     }
 
     pub(crate) fn load_from_primitive(&mut self, key: Key, to: Node) {
@@ -627,8 +267,6 @@ impl<'a> Solver<'a> {
             self.add(slot, tree);
             self.edge(self.primitive, slot);
         }
-        let result = self.join(&[node, self.primitive]);
-        let _ = Use::Change { at };
-        result
+        self.join(&[node, self.primitive])
     }
 }

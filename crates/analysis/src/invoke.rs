@@ -180,7 +180,7 @@ impl<'a> Solver<'a> {
                 if !self.funcs[func.0 as usize].has_prototype() {
                     return;
                 }
-                self.prototype_of(callee, at);
+                self.prototype_of(callee);
                 let object = self.make(at, 0x1000_0000 | callee.0, Kind::Object);
                 let target = match target {
                     Some(target) => target,

@@ -13,6 +13,7 @@ impl<'a> Solver<'a> {
             Kind::Array | Kind::Bytes => {
                 let elements = self.field(value, Key::ELEMENT);
                 self.edge(elements, to);
+                self.load_entry(value, to);
                 let any = self.field(value, Key::ANY);
                 self.edge(any, to);
                 // An array may have been given an iterator of its own.
@@ -99,12 +100,34 @@ impl<'a> Solver<'a> {
     pub(crate) fn entry_of(&mut self, map: Value, at: At) -> Value {
         let tag = 0x4000_0000 | map.0;
         let pair = self.make(at, tag, Kind::Array);
-        let elements = self.field(pair, Key::ELEMENT);
-        for slot in [Key::MAP_KEY, Key::INNER] {
+        for (slot, part) in [(Key::MAP_KEY, Key::FIRST), (Key::INNER, Key::SECOND)] {
             let slot = self.field(map, slot);
-            self.edge(slot, elements);
+            let part = self.field(pair, part);
+            self.edge(slot, part);
         }
         pair
+    }
+
+    /// The element of an iterable at a position that a pattern takes.
+    pub(crate) fn element_at(&mut self, iterable: Node, index: usize, at: At) -> Node {
+        let to = self.node();
+        let slot = match index {
+            0 => Key::FIRST,
+            1 => Key::SECOND,
+            _ => {
+                self.attach(iterable, Use::Iterate { to, at });
+                return to;
+            }
+        };
+        self.react(iterable, move |solver, value| match solver.has_field(value, slot) {
+            Some(part) if matches!(solver.kind(value), Kind::Array) => {
+                solver.edge(part, to);
+                let others = solver.field(value, Key::ELEMENT);
+                solver.edge(others, to);
+            }
+            _ => solver.iterate(value, to, at),
+        });
+        to
     }
 
     /// `to` gets what awaiting the value gives.

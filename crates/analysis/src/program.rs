@@ -82,14 +82,14 @@ impl<'a> Modules<'a> {
                 .diagnostics
                 .first()
                 .and_then(|error| error.labels.first())
-                .map_or(0, |label| u32::try_from(label.offset()).unwrap_or(0));
+                .map_or(0, |label| label.offset());
             result.objections.push((offset, "is not a valid ECMAScript module".to_owned()));
             return result;
         }
         let body: &'a Program<'a> = allocator.alloc(parsed.program);
         let semantic = SemanticBuilder::new().with_check_syntax_error(true).build(body);
         if let Some(error) = semantic.diagnostics.first() {
-            let offset = error.labels.first().map_or(0, |label| u32::try_from(label.offset()).unwrap_or(0));
+            let offset = error.labels.first().map_or(0, |label| label.offset());
             result.objections.push((offset, "is not a valid ECMAScript module".to_owned()));
             return result;
         }
@@ -308,7 +308,7 @@ impl<'a> Visit<'a> for Survey<'_, 'a> {
     fn visit_import_expression(&mut self, it: &ImportExpression<'a>) {
         match &it.source {
             Expression::StringLiteral(literal) => {
-                self.specifiers.push((literal.value.as_str().to_owned(), it.span))
+                self.specifiers.push((literal.value.as_str().to_owned(), it.span));
             }
             Expression::TemplateLiteral(template) if template.expressions.is_empty() => {
                 let text = template.quasis.first().map_or("", |quasi| quasi.value.raw.as_str());

@@ -45,15 +45,18 @@ impl<'a> Solver<'a> {
                 self.load_from_proxy(object, key, to, at);
                 return;
             }
-            Kind::Function { func, .. } => {
-                if self.spelled(key) == "prototype" && self.funcs[func.0 as usize].has_prototype() {
-                    self.prototype_of(object, at);
-                }
+            Kind::Function { func, .. }
+                if self.spelled(key) == "prototype" && self.funcs[func.0 as usize].has_prototype() =>
+            {
+                self.prototype_of(object);
             }
             _ => {}
         }
         let own = self.field(object, key);
         self.edge(own, to);
+        if key == Key::ELEMENT {
+            self.load_entry(object, to);
+        }
         if key != Key::ANY {
             let any = self.field(object, Key::ANY);
             self.edge(any, to);
@@ -71,7 +74,16 @@ impl<'a> Solver<'a> {
             self.edge(proto, to);
         }
         self.attach(proto, Use::LoadFor { key, to, receiver, at });
-        self.load_implicit(object, key, to, receiver, at);
+        self.load_implicit(object, key, to, receiver);
+    }
+
+    /// Both elements of an entry.
+    pub(crate) fn load_entry(&mut self, object: Value, to: Node) {
+        for slot in [Key::FIRST, Key::SECOND] {
+            if let Some(slot) = self.has_field(object, slot) {
+                self.edge(slot, to);
+            }
+        }
     }
 
     fn call_getter(&mut self, getter: Node, receiver: Value, to: Node, at: At) {
@@ -252,6 +264,7 @@ impl<'a> Solver<'a> {
                     let copy = self.field(into, key.plain());
                     self.call_getter(node, object, copy, at);
                 } else if !key.is_accessor() {
+                    let key = if matches!(key, Key::FIRST | Key::SECOND) { Key::ELEMENT } else { key };
                     let copy = self.field(into, key);
                     self.edge(node, copy);
                 }
@@ -343,7 +356,8 @@ impl<'a> Solver<'a> {
                     let node = self.join(&[node, held]);
                     let args = Rc::new(Args { fixed: Vec::new(), rest: Some(node) });
                     let this = self.empty;
-                    self.call(value, this, None, &args, held, at);
+                    let ret = self.empty;
+                    self.call(value, this, None, &args, ret, at);
                 }
             }
             _ => {

@@ -16,6 +16,8 @@ const TEXTS_MAX: u8 = 24;
 /// Longest string that is told apart, in bytes.
 const TEXT_BYTES_MAX: usize = 64;
 
+type Reaction<'a> = Box<dyn Fn(&mut Solver<'a>, Value) + 'a>;
+
 /// Something that happens to every value of a node.
 pub(crate) enum Use<'a> {
     Load {
@@ -130,7 +132,7 @@ pub(crate) enum Use<'a> {
         at: At,
     },
     /// Anything else, mostly built-ins.
-    React(Box<dyn Fn(&mut Solver<'a>, Value) + 'a>),
+    React(Reaction<'a>),
 }
 
 #[derive(Default)]
@@ -310,50 +312,6 @@ impl<'a> Solver<'a> {
         self.steps > self.steps_max
     }
 
-    #[allow(clippy::print_stderr)]
-    pub(crate) fn stats(&self) {
-        eprintln!(
-            "steps {} nodes {} values {} frames {} edges {} sites {}",
-            self.steps,
-            self.nodes.len(),
-            self.values.len(),
-            self.frames.len(),
-            self.edges.len(),
-            self.sites.len()
-        );
-        let mut counts: FxHashMap<(Func, Phase), u32> = FxHashMap::default();
-        for f in &self.frames {
-            *counts.entry((f.func, f.phase)).or_default() += 1;
-        }
-        let mut list: Vec<_> = counts.into_iter().collect();
-        list.sort_by_key(|x| std::cmp::Reverse(x.1));
-        for ((func, phase), count) in list.into_iter().take(12) {
-            let data = &self.funcs[func.0 as usize];
-            let span = match data.code {
-                crate::frames::FuncCode::Function(f) => f.span,
-                crate::frames::FuncCode::Arrow(f) => f.span,
-                crate::frames::FuncCode::Class(f) => f.span,
-                _ => oxc_span::Span::new(0, 0),
-            };
-            let mut callers: FxHashMap<String, u32> = FxHashMap::default();
-            for f in &self.frames {
-                if f.func == func && f.phase == phase && f.callers.0 != u32::MAX {
-                    let d = &self.sites[f.callers.0 as usize];
-                    *callers
-                        .entry(crate::program::text_of(self.modules.list[d.module as usize].source, d.span))
-                        .or_default() += 1;
-                }
-            }
-            let mut callers: Vec<_> = callers.into_iter().collect();
-            callers.sort_by_key(|c| std::cmp::Reverse(c.1));
-            callers.truncate(4);
-            eprintln!(
-                "  frames {count} {phase:?} {} <- {callers:?}",
-                crate::program::text_of(self.modules.list[data.module].source, span)
-            );
-        }
-    }
-
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
@@ -377,7 +335,7 @@ impl<'a> Solver<'a> {
             Use::StoreBy { key, from, at } => self.store_by(value, *key, *from, *at),
             Use::StoreTo { object, from, at } => self.store_named_by(*object, value, *from, *at),
             Use::SetterFor { key, from, receiver, at } => {
-                self.call_setters(value, *key, *from, *receiver, *at)
+                self.call_setters(value, *key, *from, *receiver, *at);
             }
             Use::Change { at } => self.change(value, *at),
             Use::Method { name, args, ret, at } => self.call_method(value, *name, args, *ret, *at),
@@ -589,7 +547,7 @@ impl<'a> Solver<'a> {
             .filter(|(key, _)| key.is_property())
             .map(|(key, node)| (*key, *node))
             .collect();
-        self.values[object.0 as usize].watchers.push(watcher.clone());
+        self.values[object.0 as usize].watchers.push(watcher);
         for (key, node) in present {
             self.tell(&watcher, object, key, node);
         }

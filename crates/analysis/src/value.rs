@@ -67,6 +67,9 @@ impl Key {
     pub(crate) const SENT: Self = Self(10);
     /// The property called `undefined`, standing for keys that are no string, number or symbol.
     pub(crate) const UNDEFINED: Self = Self(11);
+    /// First and second element of an entry, as `Object.entries` makes them, as long as nothing else is stored.
+    pub(crate) const FIRST: Self = Self(12);
+    pub(crate) const SECOND: Self = Self(13);
     pub(crate) const FIRST_NAME: u32 = 16;
     const GETTER: u32 = 1 << 30;
     const SETTER: u32 = 1 << 31;
@@ -95,9 +98,7 @@ impl Key {
     /// Whether this is a property that programs can see, rather than an internal slot.
     pub(crate) fn is_property(self) -> bool {
         let plain = self.plain();
-        plain == Self::ELEMENT
-            || plain == Self::ANY
-            || plain == Self::UNDEFINED
+        matches!(plain, Self::ELEMENT | Self::ANY | Self::UNDEFINED | Self::FIRST | Self::SECOND)
             || plain.0 >= Self::FIRST_NAME
     }
 }
@@ -185,7 +186,7 @@ pub(crate) struct ValueData {
     pub(crate) watchers: Vec<Watcher>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) enum Watcher {
     /// All properties flow into the node; getters are called on behalf of `at`.
     LoadAll { to: Node, receiver: Value, at: At },

@@ -19,7 +19,7 @@ impl<'a> Solver<'a> {
             self.add(variable, value);
         }
         let at = self.at(frame, class.span, Verb::Plain);
-        let Some(prototype) = self.prototype_of(value, at) else { return node };
+        let Some(prototype) = self.prototype_of(value) else { return node };
         if let Some(heritage) = &class.heritage {
             let parents = self.walk_expression(frame, &heritage.expression);
             let constructors = self.field(value, Key::PROTO);
@@ -46,7 +46,7 @@ impl<'a> Solver<'a> {
                     MethodDefinitionKind::Set => PropertyKind::Set,
                     _ => PropertyKind::Init,
                 };
-                self.define(home, key, kind, content, at);
+                self.define(home, key, kind, content);
             }
         }
         let has_statics = class.body.body.iter().any(|element| match element {
@@ -125,7 +125,7 @@ impl<'a> Solver<'a> {
                 solver.kind(object),
                 crate::value::Kind::Native(_) | crate::value::Kind::Text(_) | crate::value::Kind::Primitive
             ) {
-                solver.define(object, key, PropertyKind::Init, content, at);
+                solver.define(object, key, PropertyKind::Init, content);
             }
         });
     }

@@ -33,8 +33,10 @@ impl<'a> Solver<'a> {
             }
             BindingPattern::ArrayPattern(array) => {
                 let element = self.elements_of(frame, value, array.span);
-                for pattern in array.elements.iter().flatten() {
-                    self.bind(frame, pattern, element);
+                for (index, pattern) in array.elements.iter().enumerate() {
+                    let Some(pattern) = pattern else { continue };
+                    let part = self.nth_of(frame, value, index, array.span);
+                    self.bind(frame, pattern, part);
                 }
                 if let Some(rest) = &array.rest {
                     let part = self.rest_of_array(frame, element, rest.span);
@@ -84,6 +86,11 @@ impl<'a> Solver<'a> {
         to
     }
 
+    fn nth_of(&mut self, frame: Frame, value: Node, index: usize, span: Span) -> Node {
+        let at = self.at(frame, span, Verb::Iterate { iterable: span });
+        self.element_at(value, index, at)
+    }
+
     fn rest_of_array(&mut self, frame: Frame, element: Node, span: Span) -> Node {
         let at = self.at(frame, span, Verb::Plain);
         let array = self.make(at, 1, Kind::Array);
@@ -126,8 +133,10 @@ impl<'a> Solver<'a> {
             }
             AssignmentTarget::ArrayAssignmentTarget(array) => {
                 let element = self.elements_of(frame, value, array.span);
-                for target in array.elements.iter().flatten() {
-                    self.assign_maybe_default(frame, target, element);
+                for (index, target) in array.elements.iter().enumerate() {
+                    let Some(target) = target else { continue };
+                    let part = self.nth_of(frame, value, index, array.span);
+                    self.assign_maybe_default(frame, target, part);
                 }
                 if let Some(rest) = &array.rest {
                     let part = self.rest_of_array(frame, element, rest.span);

@@ -145,6 +145,15 @@ const CASES: &[(&str, &str)] = &[
     ("const state = {};", "ctx.db.query('t').filter((q) => { state.x = 1; return q.eq(1, 1); });"),
     ("const state = {}; const hold = structuredClone({ a: 1 });", "hold.a = 2;"),
     ("const hold = JSON.parse('{}');", "hold.a.b = 2;"),
+    ("const state = { a: { n: 0 } };", "Object.entries(state).map(([, value]) => { value.n = 1; });"),
+    (
+        "const state = { a: { n: 0 } };",
+        "Object.entries(state).map((pair) => { pair.reverse(); const [value] = pair; value.n = 1; });",
+    ),
+    (
+        "const state = { a: { n: 0 } };",
+        "for (const pair of Object.entries(state)) { const { 1: value } = { ...pair }; value.n = 1; }",
+    ),
     // Collections and arrays.
     ("const list = [];", "list.push(1);"),
     ("const list = [];", "list?.push?.(1);"),
