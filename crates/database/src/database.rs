@@ -18,6 +18,7 @@ use crate::commit::durability::Durability;
 use crate::commit::exclusive::{ExclusiveGuard, ExclusiveToken};
 use crate::commit::overlay::Overlay;
 use crate::commit::state::State;
+use crate::commit::undone::Undone;
 use crate::document_cache::DocumentCache;
 use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
 use crate::maintenance::{self, Maintenance};
@@ -150,7 +151,7 @@ impl Database {
     /// Waits until the commit at this timestamp, and all before it, survive a power cut.
     ///
     /// # Errors
-    /// The store failed before.
+    /// It could not be stored; it is undone.
     pub async fn wait_durable(&self, ts: Timestamp) -> Result<(), DurabilityError> {
         self.shared.durability.wait(ts).await
     }
@@ -158,7 +159,7 @@ impl Database {
     /// Like [`Database::wait_durable`], for threads without a runtime.
     ///
     /// # Errors
-    /// The store failed before.
+    /// It could not be stored; it is undone.
     pub fn wait_durable_blocking(&self, ts: Timestamp) -> Result<(), DurabilityError> {
         self.shared.wait_durable_blocking(ts)
     }
@@ -205,10 +206,18 @@ impl Database {
         self.shared.state.lock().window.floor()
     }
 
-    /// Why nothing can be written any more, if a store failure has made the database read-only.
+    /// Whether commits that are undone here may be there again after a crash: then nobody may be told that they did not
+    /// happen. Ends with [`Database::failure`].
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.shared.state.lock().failed.as_ref().is_some_and(|failure| failure.is_undecided)
+    }
+
+    /// Why nothing can be written for now and what to do about it, if the store has failed. The database tries by itself
+    /// whether it can write again.
     #[must_use]
     pub fn failure(&self) -> Option<Arc<str>> {
-        self.shared.state.lock().failed.clone()
+        self.shared.state.lock().failed.as_ref().map(|failure| Arc::clone(&failure.cause))
     }
 
     /// Tables and indexes as of now.
@@ -257,7 +266,8 @@ impl Database {
         let mut state = self.shared.state.lock();
         let ready = |_: &mut MutexGuard<'_, State>| Ok::<(), Infallible>(());
         let Ok(hit) = self.shared.look_back(&mut state, ts, was_read, ready);
-        let invalid_since = if ts < state.window.floor() || ts > state.visible_ts {
+        let invalid_since = if ts < state.window.floor() || ts > state.visible_ts || state.undone.contains(ts)
+        {
             // What changed since then is forgotten, or what was read was undone because it could not be stored.
             Some(ts.succ())
         } else {
@@ -429,6 +439,7 @@ fn load(store: &dyn Store, options: &DatabaseOptions) -> Result<(State, u32), Sy
         queued_bytes: 0,
         queued_commits: 0,
         failed: None,
+        undone: Undone::default(),
         closing: false,
     };
     Ok((state, next_internal))

@@ -117,15 +117,21 @@ pub enum CommitError {
     /// Too many commits wait for the disk.
     #[error("too many commits are waiting for the disk; try again later")]
     Overloaded,
-    /// An earlier commit could not be stored; nothing can be written until a restart.
-    #[error("the database accepts no more writes because storing an earlier one failed: {0}")]
+    /// Commits cannot be stored for now. The database tries by itself whether they can again.
+    #[error("the database takes no writes for now: {0}")]
     ReadOnly(String),
     /// The transaction's own work could not be completed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
 
-/// A commit that was visible but could not be stored: it is undone, or its fate is unknown until the next start.
+/// A commit that was visible but could not be stored. It is undone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the commit could not be stored: {0}")]
-pub struct DurabilityError(pub String);
+pub enum DurabilityError {
+    /// It never happened.
+    #[error("the commit could not be stored: {0}")]
+    NotStored(String),
+    /// It may be there again after a crash, so nobody may be told that it did not happen.
+    #[error("whether the commit is stored is not known: {0}")]
+    Unknown(String),
+}

@@ -77,7 +77,7 @@ impl Shared {
     /// Pins the state at a moment of the recent past.
     pub(crate) fn at(&self, ts: Timestamp) -> Result<Moment, SystemError> {
         let (snapshot, state) = self.pin()?;
-        if ts < state.window.floor() || ts > state.visible_ts {
+        if ts < state.window.floor() || ts > state.visible_ts || state.undone.contains(ts) {
             return Err(SystemError::OutOfRetention { requested: ts, oldest: state.window.floor() });
         }
         let later: Vec<Arc<Committed>> = state.window.after(ts).rev().cloned().collect();
@@ -148,10 +148,11 @@ impl Shared {
         let after = weakness.after(after);
         let mut state = self.state.lock();
         let hit = self.look_back(&mut state, after, was_read, |state| self.wait_for_room(state))?;
-        if let Some(cause) = &state.failed {
-            return Err(CommitError::ReadOnly(cause.to_string()));
+        if let Some(failure) = &state.failed {
+            return Err(CommitError::ReadOnly(failure.cause.to_string()));
         }
-        if snapshot_ts < state.window.floor() {
+        // What was read may include what was undone.
+        if snapshot_ts < state.window.floor() || state.undone.contains(snapshot_ts) {
             return Err(CommitError::Conflict { table: None, conflicting_ts: None });
         }
         if let Some(hit) = hit {
@@ -241,15 +242,18 @@ impl Shared {
         let Some(stepped) = &self.stepped else { return self.durability.wait(timestamp).block() };
         let mut state = self.state.lock();
         while state.durable_ts < timestamp {
-            if let Some(cause) = &state.failed {
-                return Err(DurabilityError(cause.to_string()));
+            if state.undone.contains(timestamp) {
+                break;
             }
             let had_work = MutexGuard::unlocked(&mut state, || stepped.committer.lock().step(self));
             if !had_work && state.durable_ts < timestamp {
-                return Err(DurabilityError("no commit with this timestamp waits to be stored".to_owned()));
+                let cause = "no commit with this timestamp waits to be stored";
+                return Err(DurabilityError::NotStored(cause.to_owned()));
             }
         }
-        Ok(())
+        drop(state);
+        // Has an answer by now.
+        self.durability.wait(timestamp).block()
     }
 
     /// Numbers for a new table and its two indexes.

@@ -42,6 +42,8 @@ pub struct EngineConfig {
     pub instance_secret_hex: String,
     /// Number of lanes: V8 threads that run queries and mutations.
     pub lanes: usize,
+    /// Memory for pages of the database file, in MB.
+    pub cache_mb: usize,
     /// `tracing` filter, in the syntax of `RUST_LOG`.
     pub log_filter: String,
     /// Which contexts queries and mutations get.

@@ -96,8 +96,11 @@ impl Engine {
         let _inside = runtime.enter();
 
         let store = Arc::new(
-            SqliteStore::open(&directory.database_file(), &SqliteOptions::default())
-                .map_err(configuration)?,
+            SqliteStore::open(
+                &directory.database_file(),
+                &SqliteOptions { cache_bytes: config.cache_mb << 20, ..SqliteOptions::default() },
+            )
+            .map_err(configuration)?,
         );
         let database = Database::open(
             store.clone(),

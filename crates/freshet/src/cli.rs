@@ -71,6 +71,10 @@ pub(crate) struct ListenArgs {
     /// Threads that run queries and mutations [env: FRESHET_LANES] [default: one for each processor]
     #[arg(long, value_name = "N")]
     pub(crate) lanes: Option<usize>,
+    /// Memory for pages of the database file, in MB, at least 1; the operating system keeps more of the file in memory that it
+    /// can take back [env: FRESHET_CACHE_MB] [default: 64]
+    #[arg(long, value_name = "N")]
+    pub(crate) cache_mb: Option<usize>,
     /// Contexts of queries and mutations: `verified` shares one among the calls of a thread where that cannot be told
     /// from fresh ones, `fresh` evaluates the modules again for each call, `reuse` shares one whatever the code keeps
     /// in it [env: FRESHET_CONTEXTS] [default: verified]

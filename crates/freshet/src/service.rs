@@ -80,6 +80,7 @@ impl Service {
             instance_name: instance.name.to_string(),
             instance_secret_hex: instance.secret.to_hex(),
             lanes: settings.lanes,
+            cache_mb: settings.cache_mb,
             contexts: settings.contexts,
             audit_determinism: settings.audit_determinism,
             log_filter: settings.log_filter.clone(),

@@ -17,6 +17,11 @@ pub(crate) const PORT_DEFAULT: u16 = 3210;
 /// More lanes than this would only wait for each other's commits.
 const LANES_MAX: usize = 256;
 
+/// Memory for pages of the database file, unless asked for otherwise.
+const CACHE_MB_DEFAULT: usize = 64;
+/// SQLite counts in 32 bits, and nobody has a terabyte to spare.
+const CACHE_MB_MAX: usize = 1 << 20;
+
 /// Where an environment variable is looked up; a seam for tests.
 pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -33,6 +38,7 @@ pub(crate) struct ListenSettings {
     pub(crate) api_origin: String,
     pub(crate) site_origin: String,
     pub(crate) lanes: usize,
+    pub(crate) cache_mb: usize,
     pub(crate) contexts: ContextPolicy,
     pub(crate) audit_determinism: bool,
     pub(crate) log_filter: String,
@@ -84,6 +90,18 @@ impl ListenSettings {
                 "the number of lanes must be from 1 to {LANES_MAX}, not {lanes}"
             )));
         }
+        let cache_mb = match (args.cache_mb, set("FRESHET_CACHE_MB")) {
+            (Some(cache_mb), _) => cache_mb,
+            (None, Some(text)) => text
+                .parse()
+                .map_err(|_| misconfigured(format!("FRESHET_CACHE_MB: {text:?} is not a number of MB")))?,
+            (None, None) => CACHE_MB_DEFAULT,
+        };
+        if cache_mb == 0 || cache_mb > CACHE_MB_MAX {
+            return Err(misconfigured(format!(
+                "the cache must have from 1 to {CACHE_MB_MAX} MB, not {cache_mb}"
+            )));
+        }
         let switched_on = |key: &str| set(key).is_some_and(|text| text != "false" && text != "0");
         let contexts = match args.contexts.clone().or_else(|| set("FRESHET_CONTEXTS")) {
             Some(text) => text
@@ -99,6 +117,7 @@ impl ListenSettings {
             host,
             ports,
             lanes,
+            cache_mb,
             log_filter: set("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
             redact_logs_to_client: args.redact_logs_to_client || switched_on("REDACT_LOGS_TO_CLIENT"),
         })
@@ -186,5 +205,18 @@ mod tests {
         let error = resolve(&ListenArgs::default(), &[("PORT", "http")]).unwrap_err();
         assert_eq!(error.to_string(), "PORT: \"http\" is not a port number");
         assert!(resolve(&ListenArgs::default(), &[("FRESHET_LANES", "0")]).is_err());
+        let error = resolve(&ListenArgs::default(), &[("FRESHET_CACHE_MB", "much")]).unwrap_err();
+        assert_eq!(error.to_string(), "FRESHET_CACHE_MB: \"much\" is not a number of MB");
+        assert!(resolve(&ListenArgs { cache_mb: Some(0), ..ListenArgs::default() }, &[]).is_err());
+    }
+
+    #[test]
+    fn the_cache_is_the_flags_or_the_variables_or_a_default() {
+        let cache = |flag, variables: &[(&str, &str)]| {
+            resolve(&ListenArgs { cache_mb: flag, ..ListenArgs::default() }, variables).unwrap().cache_mb
+        };
+        assert_eq!(cache(Some(7), &[("FRESHET_CACHE_MB", "8")]), 7);
+        assert_eq!(cache(None, &[("FRESHET_CACHE_MB", "8")]), 8);
+        assert_eq!(cache(None, &[("FRESHET_CACHE_MB", "")]), CACHE_MB_DEFAULT);
     }
 }

@@ -195,7 +195,7 @@ impl Functions {
 
     /// Nobody may see what a power cut could take back.
     pub(crate) async fn wait_durable(&self, ts: Timestamp) -> Result<(), CallError> {
-        self.services.database.wait_durable(ts).await.map_err(|error| CallError::internal(&error))
+        self.services.database.wait_durable(ts).await.map_err(crate::own_transaction::durability_failure)
     }
 }
 

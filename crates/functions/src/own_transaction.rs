@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freshet_database::{CommitError, DatabaseError, Namespace, NamespaceNames, Transaction};
+use freshet_database::{CommitError, DatabaseError, DurabilityError, Namespace, NamespaceNames, Transaction};
 use freshet_values::Timestamp;
 
 use crate::call_error::{CallError, ErrorClass};
@@ -60,6 +60,16 @@ fn write_blocking<T>(
             Err(error) => return Err(Fault::System(commit_failure(error))),
         }
     }
+}
+
+/// The caller's view of a commit that was undone because it could not be stored.
+pub(crate) fn durability_failure(error: DurabilityError) -> CallError {
+    let code = match error {
+        DurabilityError::NotStored(_) => "DatabaseReadOnly",
+        // A crash may bring it back, so this must not be taken for "it did not happen".
+        DurabilityError::Unknown(_) => "CommitFateUnknown",
+    };
+    CallError::new(ErrorClass::Overloaded, code, error.to_string())
 }
 
 /// The caller's view of a commit that did not happen.

@@ -76,6 +76,23 @@ impl Actors {
         self.clients = (0..clients).map(|_| None).collect();
     }
 
+    /// The database takes writes again: what was undone never happened, and those who saw it cannot build on it.
+    pub(crate) fn recover(&mut self) {
+        let database = self.database();
+        let visible = database.visible_ts();
+        self.history.forget_after(visible);
+        let misled = |client: &mut Option<Session>| client.take_if(|session| session.base > visible);
+        let misled: Vec<Session> = self.clients.iter_mut().filter_map(misled).collect();
+        for Session { transaction, operations, .. } in misled {
+            let wrote = operations.iter().any(|operation| !matches!(operation, Operation::Read { .. }));
+            let answer = database.commit(transaction);
+            self.judge(check(!wrote || answer.is_err(), || {
+                format!("a commit on top of an undone one ended with {answer:?}")
+            }));
+        }
+        self.note("the database takes writes again");
+    }
+
     /// The process ends: nobody holds anything any more.
     pub(crate) fn leave(&mut self) {
         self.clients.clear();
@@ -258,7 +275,7 @@ impl Actors {
                 check(!alone || conflicting_ts.is_none(), || {
                     format!("a conflict with {conflicting_ts:?} although the exclusive token was held")
                 })?;
-                check(before > base || failed, || {
+                check(before != base || failed, || {
                     format!("a conflict at {base} although nothing was committed since")
                 })
             }

@@ -226,9 +226,14 @@ impl World {
         let (commit, maintain) = (self.plan.commit_share, self.plan.maintenance_share);
         let choice = self.rng.random_range(0..100);
         if choice < commit {
+            let failed = life.database.failure().is_some();
             life.database.step_commit();
             let durable = life.database.durable_ts();
             self.note(&format!("a group was stored; durable is {durable}"));
+            if failed && life.database.failure().is_none() {
+                self.decided = None;
+                self.actors.lock().recover();
+            }
             return self.after_failure(life);
         }
         if choice < commit + maintain {

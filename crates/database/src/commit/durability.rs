@@ -10,6 +10,7 @@ use std::thread::Thread;
 use freshet_values::Timestamp;
 use parking_lot::Mutex;
 
+use super::undone::Undone;
 use crate::error::DurabilityError;
 
 /// See the module. Bounded by the number of threads and tasks that wait.
@@ -18,11 +19,10 @@ pub(crate) struct Durability(Mutex<Progress>);
 struct Progress {
     /// The last commit that is stored.
     reached: Timestamp,
-    /// Why no more commits will be stored.
-    failed: Option<Arc<str>>,
+    /// Commits that will never be stored; the reason is that of the last failure.
+    undone: Undone,
+    reason: Option<DurabilityError>,
     waiting: BTreeMap<Ticket, Waker>,
-    /// Those who waited for commits that were undone and have not been told yet.
-    undone: BTreeMap<Ticket, Arc<str>>,
     next_number: u64,
 }
 
@@ -40,9 +40,9 @@ impl Durability {
     pub(crate) fn new(reached: Timestamp) -> Durability {
         Durability(Mutex::new(Progress {
             reached,
-            failed: None,
+            undone: Undone::default(),
+            reason: None,
             waiting: BTreeMap::new(),
-            undone: BTreeMap::new(),
             next_number: 0,
         }))
     }
@@ -58,15 +58,14 @@ impl Durability {
         stored.into_values().for_each(Waker::wake);
     }
 
-    /// Nothing after what was stored so far will be.
-    pub(crate) fn fail(&self, cause: &str) {
-        let cause: Arc<str> = Arc::from(cause);
+    /// Nothing after what was stored so far, through `last`, will be.
+    pub(crate) fn fail(&self, last: Timestamp, reason: DurabilityError) {
         let undone = {
             let mut progress = self.0.lock();
-            progress.failed = Some(Arc::clone(&cause));
-            let undone = std::mem::take(&mut progress.waiting);
-            progress.undone.extend(undone.keys().map(|ticket| (*ticket, Arc::clone(&cause))));
-            undone
+            let stored = progress.reached;
+            progress.undone.add(stored, last);
+            progress.reason = Some(reason);
+            std::mem::take(&mut progress.waiting)
         };
         undone.into_values().for_each(Waker::wake);
     }
@@ -104,14 +103,13 @@ impl Future for Wait<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut progress = self.durability.0.lock();
-        if let Some(cause) = self.ticket.and_then(|ticket| progress.undone.get(&ticket)) {
-            return Poll::Ready(Err(DurabilityError(cause.to_string())));
+        // First: later commits may have been stored since.
+        if progress.undone.contains(self.timestamp) {
+            let reason = progress.reason.clone();
+            return Poll::Ready(Err(reason.expect("whatever is undone has a reason")));
         }
         if progress.reached >= self.timestamp {
             return Poll::Ready(Ok(()));
-        }
-        if let Some(cause) = &progress.failed {
-            return Poll::Ready(Err(DurabilityError(cause.to_string())));
         }
         let ticket = self.ticket.unwrap_or_else(|| {
             progress.next_number += 1;
@@ -129,7 +127,6 @@ impl Drop for Wait<'_> {
         if let Some(ticket) = self.ticket {
             let mut progress = self.durability.0.lock();
             progress.waiting.remove(&ticket);
-            progress.undone.remove(&ticket);
         }
     }
 }
@@ -167,11 +164,15 @@ mod tests {
         durability.reach(Timestamp(14));
         assert_eq!(woken(), [1, 1, 1, 0]);
         assert!((0..3).all(|at| poll(at).is_ready()) && poll(3).is_pending());
-        durability.fail("full");
+        durability.fail(Timestamp(25), DurabilityError::NotStored("full".to_owned()));
         assert_eq!(woken(), [1, 1, 1, 1]);
         // What was undone stays undone, even if a later commit is stored.
         durability.reach(Timestamp(30));
         assert_eq!(poll(3).map(|result| result.is_err()), Poll::Ready(true));
+        // Also for those who ask late, and for them only.
+        assert!(durability.wait(Timestamp(21)).block().is_err());
+        assert!(durability.wait(Timestamp(14)).block().is_ok());
+        assert!(durability.wait(Timestamp(26)).block().is_ok());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod overlay;
 pub(crate) mod prepare;
 pub(crate) mod state;
+pub(crate) mod undone;
 #[cfg(test)]
 pub(crate) mod weakness;
 pub(crate) mod window;

@@ -3,7 +3,7 @@
 use freshet_store::{SqliteOptions, SqliteStore, StoreError};
 
 use super::*;
-use crate::CommitError;
+use crate::{CommitError, DurabilityError};
 
 fn values(database: &Database) -> Vec<f64> {
     let rows = collect(&mut database.begin().unwrap(), &scan("t", "asc", serde_json::json!([])));
@@ -97,6 +97,78 @@ fn after_a_store_failure_nothing_is_written_and_reads_show_what_is_durable() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(runtime.block_on(fixture.database.wait_durable(commit.ts)).is_err());
     assert!(runtime.block_on(fixture.database.wait_durable(fixture.database.durable_ts())).is_ok());
+}
+
+#[test]
+fn when_the_cause_is_gone_writes_go_on_by_themselves_and_what_was_undone_stays_undone() {
+    let fixture = fixture();
+    fixture.insert("t", object([("n", num(1.0))]));
+    fixture.settle();
+    let before = fixture.database.visible_ts();
+    fixture.store.faults().hold_commits(true);
+    let (_, lost) = fixture.run(|transaction| {
+        insert(transaction, "t", object([("n", num(2.0))]));
+        insert(transaction, "new", object([]));
+    });
+    let mut misled = fixture.database.begin().unwrap();
+    assert_eq!(collect(&mut misled, &scan("t", "asc", serde_json::json!([]))).len(), 2);
+    insert(&mut misled, "t", object([("n", num(2.5))]));
+    let reads = Arc::new(misled.read_set().clone());
+    fixture.store.faults().fail_commits(StoreError::DiskFull("no space left".to_owned()));
+    wait_until(|| fixture.database.failure().is_some());
+    assert!(!fixture.database.is_undecided());
+    fixture.store.faults().hold_commits(false);
+    fixture.store.faults().mend_commits();
+    wait_until(|| fixture.database.failure().is_none());
+    assert!(fixture.database.shared().state.lock().overlay.is_empty());
+    assert_eq!(fixture.database.durable_ts(), before);
+
+    // Who read what was undone cannot build on it.
+    assert!(matches!(fixture.database.commit(misled), Err(CommitError::Conflict { .. })));
+    fixture.insert("t", object([("n", num(3.0))]));
+    fixture.settle();
+    assert!(fixture.database.durable_ts() > lost.ts);
+    assert_eq!(values(&fixture.database), [1.0, 3.0]);
+    assert_eq!(fixture.database.begin().unwrap().user(Namespace::ROOT).count("t").unwrap(), 2);
+    assert!(fixture.database.catalog().table_by_name(Namespace::ROOT, &name("new")).is_none());
+    // Who asks late is told the truth although later commits are durable.
+    let late = fixture.database.wait_durable_blocking(lost.ts);
+    assert!(matches!(late, Err(DurabilityError::NotStored(_))), "{late:?}");
+    assert!(fixture.database.begin_at(lost.ts).is_err());
+    assert!(!fixture.database.subscribe(reads, lost.ts, Arc::new(|| {})).is_valid());
+    let reopened = open_on(Arc::new(fixture.store.after_crash()), DatabaseOptions::default(), &fixture.clock);
+    assert_eq!(values(&reopened), [1.0, 3.0]);
+    assert_eq!(reopened.begin().unwrap().user(Namespace::ROOT).count("t").unwrap(), 2);
+}
+
+#[test]
+fn nobody_is_told_that_a_commit_did_not_happen_while_that_is_not_known() {
+    let fixture = fixture();
+    fixture.insert("t", object([("n", num(1.0))]));
+    fixture.settle();
+    fixture.store.faults().hold_commits(true);
+    let (_, commit) = fixture.run(|transaction| insert(transaction, "t", object([("n", num(2.0))])));
+    fixture.store.faults().fail_commits(StoreError::Undecided("the sync failed".to_owned()));
+    let told = fixture.database.wait_durable_blocking(commit.ts);
+    assert!(matches!(told, Err(DurabilityError::Unknown(_))), "{told:?}");
+    assert!(fixture.database.is_undecided());
+    fixture.store.faults().hold_commits(false);
+    fixture.store.faults().mend_commits();
+    wait_until(|| fixture.database.failure().is_none());
+    fixture.insert("t", object([("n", num(3.0))]));
+    fixture.settle();
+    assert_eq!(values(&fixture.database), [1.0, 3.0]);
+}
+
+#[test]
+fn closing_does_not_wait_for_a_disk_that_stays_full() {
+    let fixture = fixture();
+    fixture.insert("t", object([]));
+    fixture.settle();
+    fixture.store.faults().fail_commits(StoreError::DiskFull("no space left".to_owned()));
+    fixture.insert("t", object([]));
+    wait_until(|| fixture.database.failure().is_some());
+    drop(fixture);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) async fn write<T: Send + 'static>(
 ) -> Result<T, PushError> {
     let committing = database.clone();
     let (value, ts) = blocking(move || attempt(&committing, &work)).await?;
-    database.wait_durable(ts).await.map_err(|error| PushError::internal(&error))?;
+    database.wait_durable(ts).await.map_err(|error| PushError::overloaded(error.to_string()))?;
     Ok(value)
 }
 

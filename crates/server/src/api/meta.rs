@@ -40,7 +40,7 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static 
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "DatabaseReadOnly",
-            "The database takes no writes after a storage failure. See the server's log, then restart it.",
+            format!("The database takes no writes for now: {failure}"),
         ));
     }
     Ok("ready")

@@ -63,7 +63,7 @@ pub(super) async fn mutation(
                 }
             }
         }
-        Err(error) => match close_reason(&error) {
+        Err(error) => match close_reason(&error).filter(|_| !is_final(state, &error)) {
             Some(reason) => MutationOutcome::Abandoned(reason),
             None => MutationOutcome::Failed {
                 failure: failure(state, request_id, error.message, None),
@@ -165,6 +165,13 @@ pub(super) fn close_reason(error: &CallError) -> Option<CloseReason> {
         | ErrorClass::NotFound
         | ErrorClass::Conflict => None,
     }
+}
+
+/// Whether a mutation that the server could not carry out did not happen for certain, for a reason that its author should read
+/// rather than wait for: the disk is full. Other queries and mutations of the socket go on.
+fn is_final(state: &State, error: &CallError) -> bool {
+    // A mutation that was sent again may have happened the first time, if the store cannot tell.
+    error.code == "DatabaseReadOnly" && !state.services.database.is_undecided()
 }
 
 /// Arguments shared by the calls of one socket.

@@ -137,7 +137,10 @@ impl Writer {
         if self.closed {
             return Err(StoreError::Closed);
         }
-        self.settle()?;
+        if let Err(error) = self.settle() {
+            let is_decided = self.undecided.is_none();
+            return Err(if is_decided { error } else { StoreError::Undecided(error.to_string()) });
+        }
         // A full disk may well have room for that little. What is in the log already need not be there twice.
         if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
             tracing::debug!(%error, "the write-ahead log could not be copied to the database file");
