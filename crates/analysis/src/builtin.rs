@@ -144,7 +144,14 @@ impl<'a> Solver<'a> {
             ("Reflect", _) => self.call_reflect(name, args, ret, at),
             ("Promise", _) => self.call_promise_static(name, args, ret, at),
             ("Array", "isArray") => self.edge(self.primitive, ret),
-            ("Array" | "Iterator", _) => self.call_array_static(name, args, ret, at),
+            ("Iterator", "from") => {
+                let iterator = self.make(at, 109, Kind::Iterator);
+                let inner = self.field(iterator, Key::INNER);
+                let iterable = self.argument(args, 0);
+                self.attach(iterable, Use::Iterate { to: inner, at });
+                self.add(ret, iterator);
+            }
+            ("Array", _) => self.call_array_static(name, args, ret, at),
             ("Map" | "Object.groupBy", "groupBy") => {
                 let map = self.make(at, 110, Kind::Map);
                 let group = self.make(at, 111, Kind::Array);
@@ -322,9 +329,8 @@ impl<'a> Solver<'a> {
                 self.add(ret, made);
                 self.edge(self.primitive, ret);
             }
-            _ => {
-                self.edge(self.primitive, ret);
-            }
+            ("Error", "isError") => self.edge(self.primitive, ret),
+            _ => self.unknown_built_in(owner, name, at),
         }
     }
 

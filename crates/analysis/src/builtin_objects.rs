@@ -171,7 +171,7 @@ impl<'a> Solver<'a> {
         }
     }
 
-    fn unknown_built_in(&mut self, owner: &str, name: &str, at: At) {
+    pub(crate) fn unknown_built_in(&mut self, owner: &str, name: &str, at: At) {
         self.object_to(at.site, format!("calls `{owner}.{name}`, which the analysis does not know"));
     }
 

@@ -290,6 +290,10 @@ pub(crate) const ITERATOR: &[&str] = &[
 ];
 pub(crate) const DATE_READS: &[&str] = &["toISOString", "toJSON", "toString", "valueOf", "@@toPrimitive"];
 pub(crate) const VIEW: &[&str] = &[
+    "setFromBase64",
+    "setFromHex",
+    "toBase64",
+    "toHex",
     "getInt8",
     "getUint8",
     "getInt16",

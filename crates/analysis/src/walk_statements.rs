@@ -4,7 +4,7 @@
 use oxc_allocator::Vec as ArenaVec;
 use oxc_ast::ast::{
     ArrowFunctionBody, Declaration, ExportDefaultDeclarationKind, Expression, ForStatementInit,
-    ForStatementLeft, FormalParameters, Function, Statement, VariableDeclaration,
+    ForStatementLeft, FormalParameters, Function, Statement, VariableDeclaration, VariableDeclarationKind,
 };
 
 use crate::frames::{FuncCode, constructor_of};
@@ -297,6 +297,18 @@ impl<'a> Solver<'a> {
             if let Some(init) = &declarator.init {
                 let value = self.walk_expression(frame, init);
                 self.bind(frame, &declarator.id, value);
+                if matches!(
+                    declaration.kind,
+                    VariableDeclarationKind::Using | VariableDeclarationKind::AwaitUsing
+                ) {
+                    // The block's end disposes of it.
+                    let at = self.at(frame, declarator.span, Verb::Plain);
+                    for name in ["@@dispose", "@@asyncDispose"] {
+                        let name = self.name(name);
+                        let ret = self.empty;
+                        self.attach(value, Use::Method { name, args: std::rc::Rc::default(), ret, at });
+                    }
+                }
             } else {
                 self.bind(frame, &declarator.id, self.empty);
             }

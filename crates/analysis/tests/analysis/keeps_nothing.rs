@@ -173,6 +173,28 @@ const CASES: &[(&str, &str)] = &[
         "",
         "const o = Object.create({ a: 1 }); o.b = 2; Object.defineProperty(o, 'c', { get() { return this.b; } }); return o.c;",
     ),
+    (
+        "const wrap = (fn) => (...all) => fn.apply(null, all); const go = wrap(wrap((x) => [x]));",
+        "const out = go(1); out.push(2); return out;",
+    ),
+    ("const steps = [(x) => [x], (x) => x];", "return steps.map((step) => step(args.x));"),
+    (
+        "const DEFAULT = Object.freeze({ size: 10 });",
+        "const { size = DEFAULT.size, ...rest } = args; rest.size = size; return rest;",
+    ),
+    (
+        "const schema = { kind: 'object', fields: { a: { kind: 'string' } } }; const check = (s, v) => s.kind === 'object' ? Object.entries(s.fields).every(([k, f]) => check(f, v[k])) : typeof v === s.kind;",
+        "return check(schema, args);",
+    ),
+    (
+        "class V { constructor(k) { this.kind = k; } get json() { return { type: this.kind }; } optional() { return new V(this.kind); } } const v = { string: () => new V('string') }; const arg = v.string();",
+        "const json = arg.json; json.extra = 1; return arg.optional().json;",
+    ),
+    ("", "const url = new URL('https://a.example'); url.search = '?a'; return url.href;"),
+    (
+        "",
+        "const stream = new TransformStream({ transform(chunk, out) { out.enqueue(chunk); } }); return stream.readable;",
+    ),
     ("", "const d = new Date(args.t); d.setHours(0); return d.getTime();"),
 ];
 
