@@ -14,6 +14,8 @@ export interface ServerOptions {
   dataDir?: string;
   env?: Record<string, string>;
   args?: string[];
+  /** A program and its arguments that run the server, for tests that limit what it can do. It must become the server. */
+  wrapper?: string[];
 }
 
 export class FreshetServer {
@@ -69,9 +71,10 @@ export class FreshetServer {
     const [port, sitePort] = [await freePort(), await freePort()];
     const binary = freshetBinary();
     const adminKey = execFileSync(binary, ["admin-key", "--data", dataDir], { encoding: "utf8" }).trim();
+    const [program, ...before] = options.wrapper ?? ["env"];
     const child = spawn(
-      binary,
-      ["serve", "--data", dataDir, "--host", "127.0.0.1", "--port", String(port), "--site-port", String(sitePort), ...(options.args ?? [])],
+      program ?? "env",
+      [...before, binary, "serve", "--data", dataDir, "--host", "127.0.0.1", "--port", String(port), "--site-port", String(sitePort), ...(options.args ?? [])],
       { env: { ...process.env, ...options.env }, stdio: ["ignore", "pipe", "pipe"] },
     );
     const server = new FreshetServer(child, dataDir, options.dataDir === undefined, port, sitePort, adminKey);

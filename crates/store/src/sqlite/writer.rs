@@ -14,9 +14,10 @@
 //! frame. Checksums in the log form a chain, so from then on the old frames are void whatever happens: the batch is not
 //! there and cannot come back. It usually works even on a full disk, since that part of the log file has its blocks already.
 //! If it fails, too, the answer is [`StoreError::Undecided`], nothing else is written, and [`Writer::recover`] tries the
-//! same later, also on a new connection. (A commit for which the log itself found no room is certain anyway: its last
-//! frame, which has the commit mark, could not be written.) The last connection must not be closed meanwhile, only
-//! replaced: the first one to open the file again would recover the log, and find what readers were not shown.
+//! same later, also on a new connection. (A commit for which the log found no room, or which the system did not let it
+//! write, is certain anyway: its last frame, which has the commit mark, was not written.) The last connection must not
+//! be closed meanwhile, only replaced: the first one to open the file again would recover the log, and find what readers
+//! were not shown.
 //!
 //! # When a sync fails
 //!
@@ -36,7 +37,7 @@ use freshet_values::{InternalId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::checkpoint::Checkpoints;
-use super::fault::failure;
+use super::fault::{failure, failure_on, is_refused};
 use super::reader::ReaderPool;
 use super::{SqliteOptions, layout, log, opening};
 use crate::{Batch, DocumentWrite, IndexId, IndexWrite, StoreError, TableId};
@@ -111,12 +112,13 @@ impl Writer {
             }
             // SQLite rolls back by itself, or when the transaction was dropped; if it could not, it must not be built on.
             Err(Failed::BeforeCommit(error)) if self.connection.is_autocommit() => {
-                return Err(failure(&error));
+                return Err(failure_on(&self.connection, &error));
             }
             Err(Failed::BeforeCommit(error) | Failed::AtCommit(error)) => error,
         };
-        let is_certain = cause.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) && self.lacks(last);
-        let cause = failure(&cause);
+        let is_refused = is_refused(&self.connection, &cause);
+        let cause = failure_on(&self.connection, &cause);
+        let is_certain = is_refused && self.lacks(last);
         if !is_certain {
             self.undecided = Some(cause.to_string());
         }
@@ -145,7 +147,7 @@ impl Writer {
         if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
             tracing::debug!(%error, "the write-ahead log could not be copied to the database file");
         }
-        probe(&self.connection, PROBE_BYTES).map_err(|error| failure(&error))?;
+        probe(&self.connection, PROBE_BYTES).map_err(|error| failure_on(&self.connection, &error))?;
         Ok(self.timestamp)
     }
 
@@ -173,7 +175,7 @@ impl Writer {
     /// Goes on with a new connection if that one can write.
     fn reconnect(&mut self) -> Result<Timestamp, StoreError> {
         let mut connection = opening::connect_writer(&self.path, &self.options)?;
-        let timestamp = settle_on(&connection).map_err(|error| failure(&error))?;
+        let timestamp = settle_on(&connection).map_err(|error| failure_on(&connection, &error))?;
         let checkpoints = Checkpoints::take_over(&mut connection, self.options.log_pages_max)
             .map_err(|error| failure(&error))?;
         self.checkpoints = checkpoints;
