@@ -72,7 +72,13 @@ async fn a_mutation_that_cannot_be_stored_is_not_acknowledged() {
     let deployment = Deployment::start(app());
     deployment.store.faults().fail_commits(StoreError::DiskFull("out of disk".into()));
     let result = deployment.functions.mutation(call("f:insert", json!({})), None).await;
-    assert!(result.is_err());
+    let error = result.unwrap_err();
+    // Clients may try again: 503, with what is wrong and what to do.
+    assert_eq!((error.class, error.code), (ErrorClass::Overloaded, "DatabaseReadOnly"));
+    assert!(error.message.contains("the disk is full (out of disk): free some space"), "{}", error.message);
+    let refused = deployment.functions.mutation(call("f:insert", json!({})), None).await.unwrap_err();
+    assert_eq!((refused.class, refused.code), (ErrorClass::Overloaded, "DatabaseReadOnly"));
+    assert_eq!(deployment.query("f:list", json!({})).await, Ok(json!([])));
     let after = deployment.after_crash(app());
     assert_eq!(after.query("f:list", json!({})).await, Ok(json!([])));
 }

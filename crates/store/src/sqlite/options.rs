@@ -10,7 +10,8 @@ pub struct SqliteOptions {
     /// How long to wait for a reader connection.
     pub reader_wait: Duration,
     /// Bytes of pages that all connections together keep in memory; at least a MiB. The operating system keeps more pages
-    /// of the file, in memory that it can take back.
+    /// of the file, in memory that it can take back. The file is not mapped into memory on purpose: point reads would take a
+    /// quarter less time (4.3 instead of 5.6 us), but a disk that fails to read would then end the process.
     pub cache_bytes: usize,
     /// Pages (of 4 KiB) of the write-ahead log from which commits wait for readers, so that it can begin anew.
     pub log_pages_max: u32,
