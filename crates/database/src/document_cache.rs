@@ -148,9 +148,9 @@ impl DocumentCache {
         }
     }
 
-    /// The last bytes of an id are its day; the first are random.
+    /// The first and last bytes of an id are its time; those between are random.
     fn shard(&self, internal: InternalId) -> &Mutex<Shard> {
-        &self.shards[usize::from(internal.0[0]) % SHARDS]
+        &self.shards[usize::from(internal.0[13]) % SHARDS]
     }
 
     /// Bytes in use, for metrics and tests.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use freshet_store::{IndexId, Store, TableId};
-use freshet_values::Timestamp;
+use freshet_values::{InternalId, Timestamp};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock::{Clock, Randomness};
@@ -267,9 +267,9 @@ impl Shared {
         IndexId(self.next_internal.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Today, in days since 1970-01-01, for new ids.
-    pub(crate) fn day(&self) -> u16 {
-        u16::try_from(self.clock.now().0 / (24 * 3600 * 1_000_000_000)).unwrap_or(u16::MAX)
+    /// What a new document is called.
+    pub(crate) fn new_internal_id(&self) -> InternalId {
+        InternalId::generate(self.clock.now(), self.randomness.bytes())
     }
 }
 

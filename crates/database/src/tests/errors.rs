@@ -190,6 +190,8 @@ fn writes_between_steps_of_a_stream_show_if_they_lie_ahead() {
     let fixture = fixture();
     let ids: Vec<String> = (0..3).map(|n| fixture.insert("t", object([("n", num(f64::from(n)))]))).collect();
     fixture.settle();
+    // Later than the last document, whose creation time the new one would share otherwise.
+    fixture.clock.advance(1_000_000);
     let mut transaction = fixture.database.begin().unwrap();
     let stream =
         transaction.user(Namespace::ROOT).open_query(&scan("t", "asc", serde_json::json!([]))).unwrap();

@@ -123,8 +123,7 @@ impl Transaction {
     }
 
     pub(super) fn new_id(&self, table: &TableMeta) -> DocumentId {
-        let internal = InternalId::generate(self.shared.randomness.bytes(), self.shared.day());
-        DocumentId::new(table.number, internal)
+        DocumentId::new(table.number, self.shared.new_internal_id())
     }
 
     /// Gives a new document its id and the next creation time.

@@ -98,11 +98,7 @@ impl<'a> UserAccess<'a> {
             Some(table) => table.number,
             None => self.transaction.catalog.free_number(self.namespace, &name),
         };
-        let internal = freshet_values::InternalId::generate(
-            self.transaction.shared.randomness.bytes(),
-            self.transaction.shared.day(),
-        );
-        let id = DocumentId::new(number, internal);
+        let id = DocumentId::new(number, self.transaction.shared.new_internal_id());
         if let Some(supplied) = fields.get("_id") {
             return Err(wrong_id(id, supplied).into());
         }
@@ -120,7 +116,7 @@ impl<'a> UserAccess<'a> {
             Some(table) => table,
             None => self.transaction.create_table(self.namespace, &name, number)?,
         };
-        self.transaction.write_row(&table, internal, None, Some(document))?;
+        self.transaction.write_row(&table, id.internal, None, Some(document))?;
         Ok(id)
     }
 

@@ -163,7 +163,7 @@ impl World {
             self.ids[usize::from(key)] = user.insert("t", row_value(key, &[], key % CATEGORIES)).unwrap();
         }
         for key in PRESENT..ROWS {
-            let random = InternalId::generate(self.database.randomness().bytes(), 0);
+            let random = InternalId::generate(Timestamp::ZERO, self.database.randomness().bytes());
             self.ids[usize::from(key)] = DocumentId::new(self.ids[0].table, random);
         }
         self.database.commit(transaction).unwrap();
