@@ -14,6 +14,7 @@ use crate::code::FunctionKind;
 use crate::commit_watch::CommitWatch;
 use crate::lane_call::{LaneCall, LaneOutcome, MutationGuard};
 use crate::lane_queue::LaneQueue;
+use crate::own_transaction::durability_failure;
 use crate::resolve::{Access, find, not_found_text};
 use crate::services::{FunctionsConfig, FunctionsSettings, Services};
 use crate::session_requests::SessionGuard;
@@ -195,7 +196,8 @@ impl Functions {
 
     /// Nobody may see what a power cut could take back.
     pub(crate) async fn wait_durable(&self, ts: Timestamp) -> Result<(), CallError> {
-        self.services.database.wait_durable(ts).await.map_err(crate::own_transaction::durability_failure)
+        let database = &self.services.database;
+        database.wait_durable(ts).await.map_err(|error| durability_failure(&error))
     }
 }
 

@@ -63,7 +63,7 @@ fn write_blocking<T>(
 }
 
 /// The caller's view of a commit that was undone because it could not be stored.
-pub(crate) fn durability_failure(error: DurabilityError) -> CallError {
+pub(crate) fn durability_failure(error: &DurabilityError) -> CallError {
     let code = match error {
         DurabilityError::NotStored(_) => "DatabaseReadOnly",
         // A crash may bring it back, so this must not be taken for "it did not happen".
