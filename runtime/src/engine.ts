@@ -9,6 +9,8 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
 import { loadAddon } from "./addon.ts";
+import { HeapRecord, LANE_HEAP_MEBIBYTES } from "./heap.ts";
+import type { LaneData } from "./lane.ts";
 
 interface EngineEvent {
   type: "terminateLane" | "fatal";
@@ -23,8 +25,6 @@ const EXIT_UNPROTECT = 18;
 /** Exit code that tells the supervisor not to try again. */
 const EXIT_CONFIGURATION = 78;
 const CONFIGURATION_PREFIX = "configuration: ";
-const LANE_HEAP_MEGABYTES = 256;
-const LANE_YOUNG_MEGABYTES = 16;
 
 // Results must not depend on where the server stands.
 process.env.TZ = "UTC";
@@ -40,12 +40,13 @@ let stopping = false;
  * protection of these, and look after each call whether there is something to undo.
  */
 function startLane(lane: number, isProtected = true): void {
+  const heap = new HeapRecord();
   const worker = new Worker(new URL("./lane.js", import.meta.url), {
-    workerData: { lane, isProtected },
+    workerData: { lane, isProtected, heap: heap.memory } satisfies LaneData,
     env: { FRESHET_ADDON: process.env.FRESHET_ADDON, TZ: "UTC" },
     resourceLimits: {
-      maxOldGenerationSizeMb: LANE_HEAP_MEGABYTES,
-      maxYoungGenerationSizeMb: LANE_YOUNG_MEGABYTES,
+      maxOldGenerationSizeMb: LANE_HEAP_MEBIBYTES.old,
+      maxYoungGenerationSizeMb: LANE_HEAP_MEBIBYTES.young,
       stackSizeMb: 4,
     },
   });
@@ -53,7 +54,7 @@ function startLane(lane: number, isProtected = true): void {
   let reason = "crashed";
   worker.on("error", (error: Error & { code?: string }) => {
     if (error.code === "ERR_WORKER_OUT_OF_MEMORY") {
-      reason = "outOfMemory";
+      reason = heap.exhaustion();
     } else {
       process.stderr.write(`lane ${lane} failed: ${error.stack ?? error.message}\n`);
     }

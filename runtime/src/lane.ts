@@ -11,6 +11,7 @@ import v8 from "node:v8";
 import { workerData } from "node:worker_threads";
 
 import { loadAddon, parseInvocation } from "./addon.ts";
+import { HeapRecord, isTooFull } from "./heap.ts";
 import { CodeCache } from "./modules.ts";
 import { describeThrown, payload } from "./outcome.ts";
 import { protectThread, SHARED_CLASSES } from "./realm.ts";
@@ -23,11 +24,8 @@ export const EXIT_ROTATE = 17;
 /** Exit code of a lane that asks to be replaced by one that lets code change the objects that its realms share. */
 export const EXIT_UNPROTECT = 18;
 
-/** A lane whose heap holds more than this after many calls is replaced; its garbage goes with it. */
-const HEAP_BYTES_ROTATE = 160 * 1024 * 1024;
 /** How long an idle lane sleeps, unless something happens. */
 const IDLE_MS = 60_000;
-const CALLS_BETWEEN_HEAP_CHECKS = 256;
 /** How long a promise is waited for when only a Web API that was touched could settle it. */
 const GRACE_MS = 200;
 
@@ -36,9 +34,12 @@ export interface LaneData {
   lane: number;
   /** Whether changing the Web API's and the thread's other objects fails; otherwise changes are undone after a call. */
   isProtected: boolean;
+  /** Memory of the `HeapRecord` that the lane keeps. */
+  heap: SharedArrayBuffer;
 }
 
-const { lane, isProtected } = workerData as LaneData;
+const { lane, isProtected, heap } = workerData as LaneData;
+const heapRecord = new HeapRecord(heap);
 const addon = loadAddon();
 const realms = new RealmStock();
 const cache = new CodeCache();
@@ -66,8 +67,6 @@ process.on("uncaughtException", (error) => {
     current.outcome ??= { ok: false, error: describeThrown(error) };
   }
 });
-
-let calls = 0;
 
 function serve(): void {
   for (;;) {
@@ -147,16 +146,18 @@ function finish(run: TransactionRun): void {
   } else {
     addon.laneFinish(lane, outcome.ok, payload(outcome));
   }
-  calls += 1;
   if (run.mustUnprotect) {
     process.exit(EXIT_UNPROTECT);
   }
   if (shared?.restore() === false) {
     process.exit(EXIT_ROTATE);
   }
-  if (calls % CALLS_BETWEEN_HEAP_CHECKS === 0 && v8.getHeapStatistics().used_heap_size > HEAP_BYTES_ROTATE) {
+  // Takes 1 us, when the caller has its answer. Single calls can leave megabytes: there is no number of them to wait for.
+  const used = v8.getHeapStatistics().used_heap_size;
+  if (isTooFull(used)) {
     process.exit(EXIT_ROTATE);
   }
+  heapRecord.note(used);
 }
 
 // The module's own evaluation is a microtask; microtasks can be drained by hand only outside of it.

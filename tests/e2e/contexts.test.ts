@@ -128,3 +128,32 @@ it("is found out by the audit when a query depends on what earlier calls left be
     await server.stop();
   }
 });
+
+it("fails no call for the memory that earlier ones have used, where each call has a context of its own", { timeout: 300_000 }, async () => {
+  const server = await FreshetServer.start({ args: ["--lanes", "1", "--contexts", "fresh"] });
+  const app = new TestApp(server, "contexts");
+  try {
+    await app.push();
+    const long = "x".repeat(300_000);
+    const failures: string[] = [];
+    let calls = 0;
+    /** One client of several, so that the lane is never idle. */
+    const client = async (): Promise<void> => {
+      const http = new ConvexHttpClient(server.url, { logger: false });
+      while (calls < 1_500) {
+        calls += 1;
+        const call = calls;
+        try {
+          await http.query(query("reused:count"), { token: call % 10 === 0 ? `${token()}${long}` : token() });
+        } catch (error) {
+          failures.push(`call ${call}: ${String(error)}`);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: 4 }, client));
+    expect(failures).toEqual([]);
+  } finally {
+    app.delete();
+    await server.stop();
+  }
+});

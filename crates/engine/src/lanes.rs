@@ -203,12 +203,14 @@ impl LaneSlot {
     }
 }
 
-/// What the end of a thread means for the attempt that was running; `None` when it was meant for an earlier one.
+/// What the end of a thread means for the attempt that was running; `None` when that was not its fault: the end was
+/// meant for an earlier one, or earlier ones had filled the heap.
 fn failure(reason: &str, condemned: Option<u64>, running: Option<u64>) -> Option<LaneFailure> {
     match reason {
         "userTimeout" | "systemTimeout" if condemned != running => None,
         "userTimeout" => Some(LaneFailure::UserTimeout),
         "systemTimeout" => Some(LaneFailure::SystemTimeout),
+        "heapWasFull" => None,
         "outOfMemory" => Some(LaneFailure::OutOfMemory),
         _ => Some(LaneFailure::Crashed),
     }
@@ -229,6 +231,12 @@ mod tests {
         assert_eq!(failure("userTimeout", Some(7), Some(8)), None);
         // The order reached the thread that took the condemned one's place.
         assert_eq!(failure("userTimeout", None, Some(8)), None);
+    }
+
+    #[test]
+    fn an_attempt_for_which_earlier_ones_left_no_memory_does_not_fail() {
+        assert_eq!(failure("heapWasFull", None, Some(7)), None);
+        assert_eq!(failure("heapWasFull", Some(6), Some(7)), None);
     }
 
     #[test]

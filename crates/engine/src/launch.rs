@@ -75,7 +75,8 @@ pub fn node_flags() -> Vec<String> {
         // No context of the process may turn a string into code; user code cannot reach for the host's `Function`.
         "--disallow-code-generation-from-strings",
         // Lanes keep compiled code themselves. V8's own cache never finds a module of an earlier context, because each
-        // has its own way to import; it only compares the text with that of every earlier one.
+        // has its own way to import; it only compares the text with that of every earlier one, and keeps those contexts
+        // alive: 0.6 MB for each call that runs in one of its own.
         "--no-compilation-cache",
     ]
     .map(String::from)

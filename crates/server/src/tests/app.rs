@@ -135,7 +135,12 @@ impl CodeSource for AppCode {
             .iter()
             .map(|(path, kind, visibility)| (path.parse().unwrap(), function(*kind, *visibility)))
             .collect();
-        let module = |path: &str| (path.to_owned(), ModuleAnalysis { environment: Environment::Isolate, context: Default::default() });
+        let module = |path: &str| {
+            (
+                path.to_owned(),
+                ModuleAnalysis { environment: Environment::Isolate, context: Default::default() },
+            )
+        };
         let routes = vec![HttpRoute { path: "/*".into(), method: "GET".into() }];
         Ok(Arc::new(LiveCode {
             functions,
