@@ -279,10 +279,11 @@ export const failShared = query({ args: {}, handler: (): null => failDeep() });
 export const abandonAll = action({
   args: { url: v.string() },
   handler: async (ctx, { url }): Promise<string> => {
-    void ctx.runMutation(api.misc.failWithData, {});
     void fetch(url);
     setInterval(() => undefined, 10);
     await new Promise((wake) => setTimeout(wake, 1));
+    // Last, because it takes less than a millisecond to fail.
+    void ctx.runMutation(api.misc.failWithData, {});
     return "done";
   },
 });
