@@ -107,7 +107,7 @@ pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Lets a file that is still empty give pages back to the disk later on. To be called before anything is written. SQLite then
-/// notes who refers to each page, which makes inserting a small document take 1 to 4 % more processor time (23 us), syncs not
+/// notes who refers to each page, which makes inserting a small document take 2 to 10 % more processor time (23 us), syncs not
 /// counted.
 pub(super) fn let_shrink(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")
