@@ -1,9 +1,14 @@
 //! What is known of an index.
 
+use std::sync::Arc;
+
 use freshet_store::IndexId;
 use freshet_values::{DocumentId, FieldPath, IndexName, Object, key};
 
-use super::TableMeta;
+use super::{TableMeta, text_keys};
+use crate::commit::keys::IndexKeys;
+use crate::document::Document;
+use crate::error::SystemError;
 
 /// An index.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,9 +69,17 @@ pub enum IndexState {
 }
 
 impl IndexMeta {
-    /// Whether writes keep its entries up to date, and the store holds them.
+    /// Whether it has entries in the store, which are built for existing documents and kept up to date by writes.
+    pub(crate) fn has_entries(&self) -> bool {
+        match self.spec {
+            IndexSpec::Database { .. } | IndexSpec::Search { .. } => true,
+            IndexSpec::Vector { .. } => false,
+        }
+    }
+
+    /// Whether writes keep its entries up to date.
     pub(crate) fn is_maintained(&self) -> bool {
-        matches!(self.spec, IndexSpec::Database { .. }) && self.state != IndexState::Deleting
+        self.has_entries() && self.state != IndexState::Deleting
     }
 
     /// The index of ids: the store needs no entries for it, since documents are stored by id.
@@ -74,8 +87,33 @@ impl IndexMeta {
         self.row.is_none() && self.fields.len() == 1
     }
 
-    /// The key of a document.
-    pub(crate) fn key(&self, object: &Object) -> Vec<u8> {
+    /// All keys of a document, ascending.
+    pub(crate) fn keys(&self, document: &Document) -> Result<IndexKeys, SystemError> {
+        if self.is_by_id() {
+            return Ok(IndexKeys::One(Arc::from(by_id_key(document.id()))));
+        }
+        let object = document.object()?;
+        Ok(match &self.spec {
+            IndexSpec::Database { .. } => IndexKeys::One(Arc::from(self.key(object))),
+            IndexSpec::Search { search_field, filter_fields } => {
+                IndexKeys::Many(text_keys::keys(search_field, filter_fields, document.id(), object))
+            }
+            IndexSpec::Vector { .. } => IndexKeys::Many(Arc::from([])),
+        })
+    }
+
+    /// Whether two versions of a document certainly have the same keys, and making them takes long.
+    pub(crate) fn shares_keys(&self, a: &Document, b: &Document) -> Result<bool, SystemError> {
+        match &self.spec {
+            IndexSpec::Search { search_field, filter_fields } => {
+                text_keys::are_same(search_field, filter_fields, a.object()?, b.object()?)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The key of a document in a database index.
+    fn key(&self, object: &Object) -> Vec<u8> {
         let mut out = Vec::with_capacity(48);
         for field in &self.fields {
             key::encode(&mut out, field.get(object));

@@ -7,6 +7,7 @@ mod index;
 mod rows;
 pub(crate) mod system_tables;
 mod table;
+pub(crate) mod text_keys;
 
 use std::sync::Arc;
 

@@ -1,39 +1,78 @@
 //! The keys of one document in the indexes of its table, made once and shared by whoever needs them.
+//!
+//! A document has one key in a database index, and any number in an index that finds it by what it contains.
 
 use std::sync::Arc;
 
 use freshet_store::{IndexId, TableId};
 
-use crate::catalog::{Catalog, IndexMeta, by_id_key};
+use crate::catalog::{Catalog, IndexMeta};
 use crate::document::Document;
 use crate::error::SystemError;
 
 /// A key; transactions, commits, the overlay and the store share it.
 pub(crate) type Key = Arc<[u8]>;
 
-/// See the module. None for a document that is not there.
-#[derive(Clone, Default)]
-pub(crate) struct Keys(Arc<[(IndexId, Key)]>);
+/// All keys of one document in one index, ascending.
+#[derive(Clone, Debug)]
+pub(crate) enum IndexKeys {
+    One(Key),
+    Many(Arc<[Key]>),
+}
 
-impl Keys {
-    /// The keys of a document in all indexes that writes keep up to date.
-    pub(crate) fn of(catalog: &Catalog, table: TableId, document: &Document) -> Result<Keys, SystemError> {
-        let indexes = catalog.indexes(table).iter().filter(|index| index.is_maintained());
-        let keys = indexes.map(|index| Ok((index.id, key(index, document)?)));
-        Ok(Keys(keys.collect::<Result<_, SystemError>>()?))
-    }
-
-    /// The key in an index. Computed only if the index is newer than these keys; `at` is where it probably stands among the
-    /// table's indexes.
-    pub(crate) fn key(&self, at: usize, index: &IndexMeta, document: &Document) -> Result<Key, SystemError> {
-        let known = self.0.get(at).filter(|(id, _)| *id == index.id);
-        match known.or_else(|| self.0.iter().find(|(id, _)| *id == index.id)) {
-            Some((_, key)) => Ok(Arc::clone(key)),
-            None => key(index, document),
+impl IndexKeys {
+    pub(crate) fn as_slice(&self) -> &[Key] {
+        match self {
+            IndexKeys::One(key) => std::slice::from_ref(key),
+            IndexKeys::Many(keys) => keys,
         }
     }
 }
 
-fn key(index: &IndexMeta, document: &Document) -> Result<Key, SystemError> {
-    Ok(Arc::from(if index.is_by_id() { by_id_key(document.id()) } else { index.key(document.object()?) }))
+/// See the module. None for a document that is not there.
+#[derive(Clone, Default)]
+pub(crate) struct Keys(Arc<[(IndexId, IndexKeys)]>);
+
+/// A version of a document with its keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Keyed<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) keys: &'a Keys,
+}
+
+impl Keys {
+    /// The keys of a document in all indexes that writes keep up to date. Those that take long to make are taken from
+    /// another version of the document if they are the same there.
+    pub(crate) fn of(
+        catalog: &Catalog,
+        table: TableId,
+        document: &Document,
+        other: Option<Keyed<'_>>,
+    ) -> Result<Keys, SystemError> {
+        let indexes = catalog.indexes(table).iter().filter(|index| index.is_maintained());
+        let keys = indexes.enumerate().map(|(at, index)| {
+            let known = match other {
+                Some(other) if index.shares_keys(other.document, document)? => other.keys.known(at, index),
+                _ => None,
+            };
+            Ok((index.id, known.map_or_else(|| index.keys(document), |keys| Ok(keys.clone()))?))
+        });
+        Ok(Keys(keys.collect::<Result<_, SystemError>>()?))
+    }
+
+    /// The keys in an index. Computed only if the index is newer than these keys; `at` is where it probably stands among the
+    /// table's indexes.
+    pub(crate) fn keys(
+        &self,
+        at: usize,
+        index: &IndexMeta,
+        document: &Document,
+    ) -> Result<IndexKeys, SystemError> {
+        self.known(at, index).map_or_else(|| index.keys(document), |keys| Ok(keys.clone()))
+    }
+
+    fn known(&self, at: usize, index: &IndexMeta) -> Option<&IndexKeys> {
+        let known = self.0.get(at).filter(|(id, _)| *id == index.id);
+        known.or_else(|| self.0.iter().find(|(id, _)| *id == index.id)).map(|(_, keys)| keys)
+    }
 }

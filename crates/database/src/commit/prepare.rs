@@ -1,5 +1,6 @@
 //! Turns the pending writes of a transaction into a commit.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use freshet_store::{CommitRecord, DocumentWrite, IndexWrite, TableId, TableView}
 use freshet_values::{Timestamp, Value};
 
 use super::changes::{Committed, DocumentChange, KeyChange};
-use super::keys::Keys;
-use crate::catalog::{Catalog, IndexState, TableState};
+use super::keys::{IndexKeys, Keys};
+use crate::catalog::{Catalog, IndexMeta, IndexState, TableState};
 use crate::document::Document;
 use crate::error::SystemError;
 use crate::schema::SchemaEnforcer;
@@ -116,32 +117,46 @@ impl Prepared {
         let catalog = Arc::clone(&self.catalog);
         let indexes = catalog.indexes(change.table).iter().filter(|index| index.is_maintained());
         for (at, index) in indexes.enumerate() {
-            let old_key = change.old.as_deref().map(|old| old_keys.key(at, index, old)).transpose()?;
-            let new_key = change.new.as_deref().map(|new| new_keys.key(at, index, new)).transpose()?;
-            let stays = old_key == new_key;
-            // The store's entry leads to a document, not to a version. While an index is being built, the entry may not be there.
-            let is_stored = !index.is_by_id() && (!stays || index.state == IndexState::Backfilling);
-            let mut push = |key: Arc<[u8]>, old: Option<&Arc<Document>>, new: Option<&Arc<Document>>| {
-                if is_stored {
-                    let document = new.map(|_| (change.table, change.internal));
-                    self.index_writes.push(IndexWrite { index: index.id, key: Arc::clone(&key), document });
-                }
-                self.keys.push(KeyChange { index: index.id, key, old: old.cloned(), new: new.cloned() });
-            };
-            if stays {
-                if let Some(key) = new_key {
-                    push(key, change.old.as_ref(), change.new.as_ref());
-                }
-                continue;
-            }
-            if let Some(key) = old_key {
-                push(key, change.old.as_ref(), None);
-            }
-            if let Some(key) = new_key {
-                push(key, None, change.new.as_ref());
-            }
+            let old_keys = change.old.as_deref().map(|old| old_keys.keys(at, index, old)).transpose()?;
+            let new_keys = change.new.as_deref().map(|new| new_keys.keys(at, index, new)).transpose()?;
+            self.add_keys(change, index, old_keys.as_ref(), new_keys.as_ref());
         }
         Ok(())
+    }
+
+    /// Adds what becomes of the keys of one document in one index.
+    fn add_keys(
+        &mut self,
+        change: &DocumentChange,
+        index: &IndexMeta,
+        old_keys: Option<&IndexKeys>,
+        new_keys: Option<&IndexKeys>,
+    ) {
+        let mut old_keys = old_keys.map_or(&[][..], IndexKeys::as_slice).iter().peekable();
+        let mut new_keys = new_keys.map_or(&[][..], IndexKeys::as_slice).iter().peekable();
+        loop {
+            let order = match (old_keys.peek(), new_keys.peek()) {
+                (None, None) => return,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.cmp(new),
+            };
+            let old = if order.is_le() { old_keys.next() } else { None };
+            let new = if order.is_ge() { new_keys.next() } else { None };
+            let Some(key) = old.or(new) else { return };
+            let stays = order == Ordering::Equal;
+            // The store's entry leads to a document, not to a version. While an index is being built, the entry may not be there.
+            if !index.is_by_id() && (!stays || index.state == IndexState::Backfilling) {
+                let document = new.map(|_| (change.table, change.internal));
+                self.index_writes.push(IndexWrite { index: index.id, key: Arc::clone(key), document });
+            }
+            self.keys.push(KeyChange {
+                index: index.id,
+                key: Arc::clone(key),
+                old: change.old.clone().filter(|_| old.is_some()),
+                new: change.new.clone().filter(|_| new.is_some()),
+            });
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use freshet_store::{IndexId, IndexWrite, Order};
 use freshet_values::{DocumentId, KeyInterval, TableName, Timestamp, Value, key};
 
 use super::{begin, declared, wait_until_stored};
-use crate::catalog::{Catalog, IndexMeta, IndexSpec, IndexState, TableMeta};
+use crate::catalog::{Catalog, IndexMeta, IndexState, TableMeta};
 use crate::error::{CommitError, DatabaseError};
 use crate::namespace::Namespace;
 use crate::shared::Shared;
@@ -30,9 +30,7 @@ pub(crate) fn build_system_indexes(shared: &Arc<Shared>) -> Result<(), CommitErr
 /// The index to be worked on: first those that the engine itself cannot do without, last those that no push waits for.
 fn next(catalog: &Catalog) -> Option<(&Arc<TableMeta>, &Arc<IndexMeta>)> {
     declared(catalog)
-        .filter(|(_, index)| {
-            index.state == IndexState::Backfilling && matches!(index.spec, IndexSpec::Database { .. })
-        })
+        .filter(|(_, index)| index.state == IndexState::Backfilling && index.has_entries())
         .min_by_key(|(table, index)| (!table.name.is_system(), index.staged))
 }
 
@@ -75,12 +73,14 @@ impl Backfill {
             .load(table, by_id, &interval, Order::Asc, shared.options.backfill_chunk)
             .map_err(DatabaseError::from)?;
         for (position, document) in &chunk.rows {
-            let entry = index.key(document.object().map_err(DatabaseError::from)?);
-            transaction.add_backfill(IndexWrite {
-                index: id,
-                key: Arc::from(entry),
-                document: Some((table.id, document.id().internal)),
-            });
+            let keys = index.keys(document).map_err(DatabaseError::from)?;
+            for key in keys.as_slice() {
+                transaction.add_backfill(IndexWrite {
+                    index: id,
+                    key: Arc::clone(key),
+                    document: Some((table.id, document.id().internal)),
+                });
+            }
             progress.cursor = Some(position.to_vec());
             progress.indexed += 1;
         }

@@ -39,13 +39,13 @@ impl Transaction {
         staged: bool,
     ) -> Result<IndexId, DatabaseError> {
         let table = self.ensure_table(namespace, table)?;
-        let state = match spec {
-            IndexSpec::Database { .. } if self.count_rows(&table) > 0 => IndexState::Backfilling,
-            _ => {
-                // Nothing has to be added as long as the table stays empty.
-                self.record(table.by_id, &freshet_values::KeyInterval::all(), false);
-                IndexState::Backfilled
-            }
+        let has_entries = matches!(spec, IndexSpec::Database { .. } | IndexSpec::Search { .. });
+        let state = if has_entries && self.count_rows(&table) > 0 {
+            IndexState::Backfilling
+        } else {
+            // Nothing has to be added as long as the table stays empty.
+            self.record(table.by_id, &freshet_values::KeyInterval::all(), false);
+            IndexState::Backfilled
         };
         self.insert_index(&table, name, spec, state, staged)
     }

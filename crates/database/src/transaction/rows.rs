@@ -10,7 +10,7 @@ use super::names::SCHEMAS;
 use super::pending::PendingChange;
 use crate::catalog::system_tables::{self, INDEX, TABLES, TABLES_BY_ID};
 use crate::catalog::{IndexState, TableMeta, TableState, by_id_key, table_row};
-use crate::commit::keys::Keys;
+use crate::commit::keys::{Keyed, Keys};
 use crate::commit::prepare::view;
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
@@ -84,22 +84,27 @@ impl Transaction {
             return Err(SystemError::Defect("a query on a stale snapshot tried to write".to_owned()).into());
         }
         self.depend_on_definition(table.id);
-        let keys_of = |document: &Option<Arc<Document>>| match document {
-            Some(document) => Keys::of(&self.catalog, table.id, document),
-            None => Ok(Keys::default()),
+        let old_keys = match (self.pending.keys(table.id, internal), &old) {
+            (Some(keys), _) => keys.clone(),
+            (None, Some(old)) => Keys::of(&self.catalog, table.id, old, None)?,
+            (None, None) => Keys::default(),
         };
-        let new_keys = keys_of(&new)?;
-        let old_keys = match self.pending.keys(table.id, internal) {
-            Some(keys) => keys.clone(),
-            None => keys_of(&old)?,
+        let other = old.as_deref().map(|document| Keyed { document, keys: &old_keys });
+        let new_keys = match &new {
+            Some(new) => Keys::of(&self.catalog, table.id, new, other)?,
+            None => Keys::default(),
         };
         let indexes = self.catalog.indexes(table.id).iter().filter(|index| index.is_maintained());
         for (at, index) in indexes.enumerate() {
             if let Some(old) = &old {
-                self.pending.put_entry(index.id, old_keys.key(at, index, old)?, None);
+                for key in old_keys.keys(at, index, old)?.as_slice() {
+                    self.pending.put_entry(index.id, Arc::clone(key), None);
+                }
             }
             if let Some(new) = &new {
-                self.pending.put_entry(index.id, new_keys.key(at, index, new)?, Some(Arc::clone(new)));
+                for key in new_keys.keys(at, index, new)?.as_slice() {
+                    self.pending.put_entry(index.id, Arc::clone(key), Some(Arc::clone(new)));
+                }
             }
         }
         self.schemas_written |= table.name == SCHEMAS;
