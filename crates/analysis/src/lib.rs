@@ -1,6 +1,7 @@
 //! Decides, for each pushed JavaScript module, whether a call of one of its functions can leave state
 //! behind that a later call in the same context could see. Modules of which that is certain may share one
 //! warm context; all others get freshly evaluated modules for every call. No I/O, no engine: text in, verdicts out.
+//! Since it knows the modules' syntax, it also takes out of them what only costs time (`naming`).
 //!
 //! # Method
 //!
@@ -56,6 +57,7 @@ mod invoke;
 mod iteration;
 mod link;
 mod names;
+mod naming;
 mod nesting;
 mod position;
 mod program;
@@ -69,6 +71,8 @@ mod walk_classes;
 mod walk_expressions;
 mod walk_patterns;
 mod walk_statements;
+
+use std::collections::BTreeMap;
 
 pub use verdict::{Analysis, Reason, Verdict};
 
@@ -86,17 +90,25 @@ pub struct Module<'a> {
 /// Analyses all modules of one deployment together. Work is bounded, and no input text makes it panic.
 #[must_use]
 pub fn analyze(modules: &[Module<'_>]) -> Analysis {
+    on_large_stack(|| examine::analyze(modules)).unwrap_or_else(|| {
+        Analysis::all_fresh(modules.iter().map(|module| module.path), "could not be analysed")
+    })
+}
+
+/// Takes out the calls of a bundler's naming helper that change nothing but the time that they take. Returns the texts of
+/// those modules that change, by path; every position in them is where it was.
+#[must_use]
+pub fn without_redundant_naming(modules: &[Module<'_>]) -> BTreeMap<String, String> {
+    on_large_stack(|| naming::shorten(modules)).unwrap_or_default()
+}
+
+/// Syntax trees are walked recursively. `None` when there is no such thread, or the work panicked.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let worker = std::thread::Builder::new()
             .name("analysis".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || examine::analyze(modules));
-        let outcome = match worker {
-            Ok(worker) => worker.join().ok(),
-            Err(_) => None,
-        };
-        outcome.unwrap_or_else(|| {
-            Analysis::all_fresh(modules.iter().map(|module| module.path), "could not be analysed")
-        })
+            .spawn_scoped(scope, work);
+        worker.ok()?.join().ok()
     })
 }

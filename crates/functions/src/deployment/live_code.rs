@@ -18,7 +18,7 @@ use crate::code::{
     AnalysedFunction, CodeSource, ContextMode, ContextPolicy, CronDefinition, FunctionKind, HttpRoute,
     LiveCode, ModuleAnalysis, Visibility,
 };
-use crate::host::CodePackage;
+use crate::host::{CodePackage, Environment, Module};
 use crate::remembered::Remembered;
 use crate::stack::StackMapper;
 use crate::syscalls::{database_failure, system_failure};
@@ -108,7 +108,26 @@ fn load(transaction: &mut Transaction, config: &LiveConfig) -> Result<LiveCode, 
             module.context = context.mode;
         }
     }
+    code.package = without_redundant_naming(&code.package);
     Ok(code)
+}
+
+/// The package as calls run it: what only gives functions the names that they have anyway is left out, for every call of a
+/// query or mutation makes dozens of functions.
+fn without_redundant_naming(package: &Arc<CodePackage>) -> Arc<CodePackage> {
+    let modules: Vec<_> = package
+        .modules
+        .values()
+        .filter(|module| module.environment == Environment::Isolate)
+        .map(|module| freshet_analysis::Module { path: &module.path, source: &module.source })
+        .collect();
+    let mut shorter = CodePackage::clone(package);
+    for (path, text) in freshet_analysis::without_redundant_naming(&modules) {
+        if let Some(module) = shorter.modules.get_mut(&path) {
+            *module = Arc::new(Module { source: Arc::from(text), ..Module::clone(module) });
+        }
+    }
+    Arc::new(shorter)
 }
 
 /// Code as calls look it up.
