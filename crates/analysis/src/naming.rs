@@ -119,7 +119,8 @@ fn is_helper(
         })
         .collect();
     let ([target, name], 2) = (parameters.as_slice(), arrow.params.items.len()) else { return false };
-    let Some(Expression::CallExpression(call)) = arrow.body.as_expression().map(Expression::get_inner_expression)
+    let Some(Expression::CallExpression(call)) =
+        arrow.body.as_expression().map(Expression::get_inner_expression)
     else {
         return false;
     };
@@ -239,8 +240,7 @@ impl Redundant<'_> {
             Expression::FunctionExpression(function) => function.id.is_none(),
             _ => false,
         };
-        let is_same =
-            matches!(call.arguments[1].as_expression()?, Expression::StringLiteral(text) if text.value == name);
+        let is_same = matches!(call.arguments[1].as_expression()?, Expression::StringLiteral(text) if text.value == name);
         (is_nameless && is_same).then(|| function.span())
     }
 }
@@ -405,7 +405,9 @@ var x = { get: n(() => 1, "get") };"#;
     fn a_helper_may_come_from_another_module() {
         let chunk = format!("{HELPER}export {{ n as a, d as b }};");
         let using = |name: &str| {
-            format!("import {{ {name} as n }} from \"./_deps/C.js\"; var f = n(() => 1, \"f\"); export {{ f }};")
+            format!(
+                "import {{ {name} as n }} from \"./_deps/C.js\"; var f = n(() => 1, \"f\"); export {{ f }};"
+            )
         };
         let texts = shortened(&[("_deps/C.js", &chunk), ("m.js", &using("a")), ("o.js", &using("b"))]);
         assert_eq!(texts.keys().collect::<Vec<_>>(), ["m.js"]);

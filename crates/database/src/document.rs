@@ -9,8 +9,8 @@ use freshet_values::{Decoder, DocumentId, Object, TableNumber, Value};
 
 use crate::error::SystemError;
 
-/// A node of a map of fields: room for eleven, about half of it in use.
-const MAP_NODE_BYTES: usize = 11 * size_of::<(String, Value)>();
+/// What a field takes in a decoded object, besides a long value's own memory.
+const FIELD_BYTES: usize = 56;
 
 /// An immutable version of a document, including `_id` and `_creationTime`.
 #[derive(Debug)]
@@ -89,16 +89,15 @@ impl Document {
     /// Bytes of memory, roughly, once it is decoded.
     pub(crate) fn decoded_weight(&self) -> usize {
         let size = self.stored.size as usize;
-        // A field takes about 16 bytes of the size and more; its exact number is known after decoding only.
-        let fields = self.object.get().map_or(size / 16, Object::len);
-        128 + self.stored.json.len() + fields.div_ceil(6) * MAP_NODE_BYTES + 2 * size
+        // A field takes about 16 bytes of the size and more; their exact number is known after decoding only.
+        let fields = self.object.get().map_or(size / 16 * FIELD_BYTES, Object::fields_bytes);
+        128 + self.stored.json.len() + fields + 2 * size
     }
 
     /// Bytes of memory, roughly. A decoded object of a few short fields takes several times the memory of its text.
     pub(crate) fn weight(&self) -> usize {
         let size = self.stored.size as usize;
-        let decoded =
-            self.object.get().map_or(0, |object| object.len().div_ceil(6) * MAP_NODE_BYTES + 2 * size);
+        let decoded = self.object.get().map_or(0, |object| object.fields_bytes() + 2 * size);
         128 + self.stored.json.len() + decoded
     }
 }

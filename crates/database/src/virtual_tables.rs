@@ -59,7 +59,7 @@ impl VirtualTable {
         let private = row.object()?;
         let mut public: Object = ["_id", "_creationTime"]
             .iter()
-            .filter_map(|field| private.get(*field).map(|value| ((*field).to_owned(), value.clone())))
+            .filter_map(|field| private.get(field).map(|value| ((*field).to_owned(), value.clone())))
             .collect();
         match self {
             VirtualTable::Storage => show_file(private, &mut public),

@@ -215,7 +215,7 @@ impl Session {
 }
 
 fn user_fields(object: &Object) -> Object {
-    object.iter().filter(|(field, _)| !field.starts_with('_')).map(|(f, v)| (f.clone(), v.clone())).collect()
+    object.iter().filter(|(field, _)| !field.starts_with('_')).map(|(f, v)| (f, v.clone())).collect()
 }
 
 pub(crate) fn name(table: &str) -> TableName {

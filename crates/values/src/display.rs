@@ -7,7 +7,8 @@ use std::fmt::{self, Display, Formatter, Write};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use crate::display::byte_size_text;
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// Most bytes of a printed value or text that a message shows.
 pub const EXCERPT_BYTES_MAX: usize = 8192;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::identifier::{self, IdentifierError};
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// One or more identifiers joined by dots. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,9 +31,9 @@ impl FieldPath {
         let (last, outer) = self.0.split_last().expect("a field path has at least one segment");
         let mut object = object;
         for segment in outer {
-            object = object.get(&**segment)?.as_object()?;
+            object = object.get(segment)?.as_object()?;
         }
-        object.get(&**last)
+        object.get(last)
     }
 }
 

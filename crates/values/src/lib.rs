@@ -25,6 +25,7 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod name;
+pub mod object;
 pub mod order;
 pub mod path_component;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use identifier::IdentifierError;
 pub use json::{DecodeError, Decoder, Format, UnknownFormat};
 pub use key::KeyInterval;
 pub use name::{IndexName, TableName};
+pub use object::Object;
 pub use path_component::PathComponentError;
 pub use timestamp::{Timestamp, TimestampError};
-pub use value::{Object, Value};
+pub use value::Value;

@@ -43,7 +43,7 @@ impl Ord for Value {
             (Value::String(a), Value::String(b)) => a.cmp(b),
             (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
             (Value::Array(a), Value::Array(b)) => a.cmp(b),
-            // `BTreeMap` compares as its sequence of (name, value) pairs, which is the documented order.
+            // As their sequences of (name, value) pairs, which is the documented order.
             (Value::Object(a), Value::Object(b)) => a.cmp(b),
             _ => match (self.order_i64(), other.order_i64()) {
                 (Some(a), Some(b)) => a.cmp(&b),

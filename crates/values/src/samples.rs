@@ -54,7 +54,7 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
     any_scalar().prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::Array),
-            btree_map("[ab _~]{0,2}", inner, 0..4).prop_map(Value::Object),
+            btree_map("[ab _~]{0,2}", inner, 0..4).prop_map(Value::object),
         ]
     })
 }

@@ -2,12 +2,10 @@
 //!
 //! Never here: the order (`order`), printing (`display`), JSON (`json`).
 
-use std::collections::BTreeMap;
+use compact_str::CompactString;
 
+use crate::object::Object;
 use crate::timestamp::Timestamp;
-
-/// The fields of an object, in ascending byte order of their names.
-pub type Object = BTreeMap<String, Value>;
 
 /// A value of the data model.
 ///
@@ -38,8 +36,8 @@ pub enum Value {
 
 impl Value {
     /// An object from pairs of name and value; of a repeated name the last one wins.
-    pub fn object<K: Into<String>>(fields: impl IntoIterator<Item = (K, Value)>) -> Value {
-        Value::Object(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    pub fn object<K: Into<CompactString>>(fields: impl IntoIterator<Item = (K, Value)>) -> Value {
+        Value::Object(fields.into_iter().collect())
     }
 
     /// Size in bytes as limits and usage count it: 1 for null and booleans, 9 for numbers, 2 + bytes for strings

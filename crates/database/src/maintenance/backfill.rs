@@ -5,11 +5,10 @@
 //! `retain_untouched` in `shared`). Entries go to the store alone, not into the overlay; an index is complete only after
 //! its last step is durable, so every transaction that sees it complete reads a store snapshot that has them all.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use freshet_store::{IndexId, IndexWrite, Order};
-use freshet_values::{DocumentId, KeyInterval, TableName, Timestamp, Value, key};
+use freshet_values::{DocumentId, KeyInterval, Object, TableName, Timestamp, Value, key};
 
 use super::{begin, declared, wait_until_stored};
 use crate::catalog::{Catalog, IndexMeta, IndexState, TableMeta};
@@ -142,7 +141,7 @@ impl Progress {
     ) -> Result<(), DatabaseError> {
         let total = transaction.system(table.namespace).count_untracked(&table.name);
         let total = i64::try_from(total).unwrap_or(i64::MAX).max(self.indexed);
-        let fields = BTreeMap::from([
+        let fields = Object::from([
             ("indexId".to_owned(), row_id(index)),
             ("numDocsIndexed".to_owned(), Value::Int64(self.indexed)),
             ("totalDocs".to_owned(), Value::Int64(total)),

@@ -213,7 +213,7 @@ fn opening_waits_for_the_indexes_of_system_tables_and_for_no_others() {
     // As if this release had an index more than the one before.
     let by_hash = index_of(&fixture, "_modules", "by_hash").id;
     fixture.run(|transaction| {
-        let fields = BTreeMap::from([("sha256".to_owned(), Value::from("abc"))]);
+        let fields = Object::from([("sha256".to_owned(), Value::from("abc"))]);
         transaction.system(Namespace::ROOT).insert(&name("_modules"), fields).unwrap();
         transaction.drop_index(by_hash).unwrap();
     });

@@ -8,7 +8,7 @@ fn job(transaction: &mut Transaction, completed: Value) -> String {
     let mut system = transaction.system(Namespace::ROOT);
     let bytes = Value::Bytes(br#"[{"a":1}]"#.to_vec());
     let args =
-        system.insert(&name("_scheduled_job_args"), BTreeMap::from([("args".to_owned(), bytes)])).unwrap();
+        system.insert(&name("_scheduled_job_args"), Object::from([("args".to_owned(), bytes)])).unwrap();
     let Value::Object(row) = object([
         ("udfPath", Value::from("messages.js:send")),
         ("argsId", Value::from(args.to_string())),
@@ -75,10 +75,8 @@ fn the_engine_finds_rows_by_index_without_using_up_limits() {
     let variables = name("_environment_variables");
     let id = fixture
         .run(|transaction| {
-            let row = BTreeMap::from([
-                ("name".to_owned(), Value::from("A")),
-                ("value".to_owned(), Value::from("1")),
-            ]);
+            let row =
+                Object::from([("name".to_owned(), Value::from("A")), ("value".to_owned(), Value::from("1"))]);
             transaction.system(Namespace::ROOT).insert(&variables, row).unwrap()
         })
         .0;
@@ -107,7 +105,7 @@ fn imports_keep_ids_numbers_and_creation_times() {
         let table = transaction.create_table_numbered(Namespace::ROOT, &name("t"), number).unwrap();
         assert_eq!(table.unwrap().number, number);
         assert!(transaction.create_table_numbered(Namespace::ROOT, &name("u"), number).unwrap().is_none());
-        let document = BTreeMap::from([
+        let document = Object::from([
             ("_id".to_owned(), Value::from(id.to_string())),
             ("_creationTime".to_owned(), num(5.0)),
         ]);

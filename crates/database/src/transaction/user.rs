@@ -161,7 +161,7 @@ impl<'a> UserAccess<'a> {
         let (meta, id, old) = self.open_for_write(id, table, "db.replace", "Replace")?;
         for field in ["_id", "_creationTime"] {
             if let Some(value) = old.object()?.get(field) {
-                new.entry(field.to_owned()).or_insert_with(|| value.clone());
+                new.insert_missing(field, || value.clone());
             }
         }
         self.update(&meta, id, old, new)

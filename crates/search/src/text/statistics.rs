@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn the_first_frequencies_have_classes_of_their_own() {
         let classes: Vec<(u64, u64)> =
-            [0, 1, 2, 3, 4, 6, 8].map(|n| FrequencyClass::of(n)).map(|c| (c.min, c.max)).into();
+            [0, 1, 2, 3, 4, 6, 8].map(FrequencyClass::of).map(|c| (c.min, c.max)).into();
         assert_eq!(classes, [(0, 0), (1, 1), (2, 2), (3, 3), (4, 5), (6, 7), (8, 11)]);
     }
 

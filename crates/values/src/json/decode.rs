@@ -14,7 +14,8 @@ use crate::field_name;
 use crate::json::error::DecodeError;
 use crate::json::payload::Tag;
 use crate::limits::{ARRAY_LENGTH_MAX, OBJECT_FIELDS_MAX, VALUE_NESTING_MAX, VALUE_SIZE_MAX};
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// No JSON text is measured smaller than this many times its length: a digit and a comma make a number of 9 bytes.
 const SIZE_PER_TEXT_BYTE_MAX: usize = 5;
@@ -207,28 +208,24 @@ impl Context {
     }
 
     /// The rest of an object whose first name has been read. A repeated name: the last one wins.
-    fn fields<'de, A, S>(
-        &self,
-        mut map: A,
-        first: String,
-        seed: S,
-    ) -> Result<BTreeMap<String, S::Value>, A::Error>
+    fn fields<'de, A, S, F>(&self, mut map: A, first: String, seed: S) -> Result<F, A::Error>
     where
         A: MapAccess<'de>,
         S: DeserializeSeed<'de> + Copy,
+        F: Fields<S::Value>,
     {
-        let mut fields = BTreeMap::new();
+        let mut fields = F::default();
         let mut next = Some(first);
         while let Some(name) = next {
             self.check(field_name::check(&name))?;
-            fields.insert(name, map.next_value_seed(seed)?);
+            fields.put(name, map.next_value_seed(seed)?);
             next = map.next_key::<String>()?;
-            if fields.len() > OBJECT_FIELDS_MAX {
+            if fields.count() > OBJECT_FIELDS_MAX {
                 // Count what is left without keeping it.
-                let mut count = fields.len();
+                let mut count = fields.count();
                 while let Some(name) = next {
                     map.next_value::<IgnoredAny>()?;
-                    count += usize::from(!fields.contains_key(&name));
+                    count += usize::from(!fields.has(&name));
                     next = map.next_key()?;
                 }
                 return Err(self.fail(DecodeError::TooManyFields(count)));
@@ -341,6 +338,41 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             None => Object::new(),
         };
         Ok(Some(Value::Object(object)))
+    }
+}
+
+/// What decoded fields are put into; of a repeated name the last value stays.
+trait Fields<T>: Default {
+    fn put(&mut self, name: String, value: T);
+    fn count(&self) -> usize;
+    fn has(&self, name: &str) -> bool;
+}
+
+impl Fields<Value> for Object {
+    fn put(&mut self, name: String, value: Value) {
+        self.insert(name, value);
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.contains_key(name)
+    }
+}
+
+impl<T> Fields<T> for BTreeMap<String, T> {
+    fn put(&mut self, name: String, value: T) {
+        self.insert(name, value);
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.contains_key(name)
     }
 }
 

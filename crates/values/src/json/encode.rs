@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::json::Format;
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// Below this, every integral float is exactly its decimal digits, and prints shortest without an exponent.
 const PLAIN_INTEGRAL_MAX: f64 = 1e16;

@@ -6,10 +6,11 @@
 use crate::document_id::DocumentId;
 use crate::excerpt::{excerpt, excerpt_object};
 use crate::name::TableName;
+use crate::object::Object;
 use crate::validator::{
     ObjectValidator, PathSegment, TableNames, ValidationError, ValidationProblem, Validator,
 };
-use crate::value::{Object, Value};
+use crate::value::Value;
 
 impl Validator {
     /// Checks `value`; ids are looked up in `tables`.
@@ -59,7 +60,7 @@ fn accepts(validator: &Validator, value: &Value, tables: &dyn TableNames) -> boo
 /// Whether an object's fields, in order of their names, are what `fields` wants.
 pub(super) fn accepts_fields<'a>(
     fields: &ObjectValidator,
-    object: impl Iterator<Item = (&'a String, &'a Value)>,
+    object: impl Iterator<Item = (&'a str, &'a Value)>,
     tables: &dyn TableNames,
 ) -> bool {
     let mut object = object.peekable();
@@ -153,7 +154,7 @@ fn explain(validator: &Validator, value: &Value, tables: &dyn TableNames) -> Res
         }
         (Validator::Record(record), Value::Object(object)) => {
             for (name, value) in object {
-                explain(record.keys(), &Value::String(name.clone()), tables)
+                explain(record.keys(), &Value::String(name.to_owned()), tables)
                     .map_err(|error| error.inside(PathSegment::Keys))?;
                 explain(record.values(), value, tables).map_err(|error| error.inside(PathSegment::Values))?;
             }
@@ -195,7 +196,7 @@ fn explain_fields(
     match object.keys().find(|name| !fields.contains_key(*name)) {
         None => Ok(()),
         Some(extra) => Err(ValidationError::new(ValidationProblem::ExtraField {
-            field: extra.clone(),
+            field: extra.to_owned(),
             object: excerpt_object(object),
             validator: validator.to_string(),
         })),

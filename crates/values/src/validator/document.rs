@@ -3,9 +3,10 @@
 //! System fields (a leading underscore) are the database's own business: they are dropped from the validator, and
 //! skipped in documents.
 
+use crate::object::Object;
 use crate::validator::check::accepts_fields;
 use crate::validator::{TableNames, ValidationError, Validator, ValidatorError};
-use crate::value::{Object, Value};
+use crate::value::Value;
 
 /// An object validator, a union of them, or any; without system fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +34,7 @@ impl DocumentValidator {
         if accepts_document(&self.0, document, tables) {
             return Ok(());
         }
-        let shown: Object =
-            user_fields(document).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let shown: Object = user_fields(document).map(|(name, value)| (name, value.clone())).collect();
         self.0.check(&Value::Object(shown), tables)
     }
 
@@ -44,7 +44,7 @@ impl DocumentValidator {
     }
 }
 
-fn user_fields(document: &Object) -> impl Iterator<Item = (&String, &Value)> {
+fn user_fields(document: &Object) -> impl Iterator<Item = (&str, &Value)> {
     document.iter().filter(|(name, _)| !name.starts_with('_'))
 }
 

@@ -1,8 +1,9 @@
 //! The validators of functions, and the shape that arguments must have before any validator sees them.
 
 use crate::excerpt::{excerpt, excerpt_array};
+use crate::object::Object;
 use crate::validator::{Validator, ValidatorError};
-use crate::value::{Object, Value};
+use crate::value::Value;
 
 /// Parses what `exportArgs()` of a function gives.
 ///
