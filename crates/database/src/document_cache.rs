@@ -20,6 +20,7 @@ use freshet_store::TableId;
 use freshet_values::{InternalId, Timestamp};
 use hashlink::LinkedHashMap;
 use parking_lot::Mutex;
+use rustc_hash::FxBuildHasher;
 
 use crate::commit::changes::Committed;
 use crate::document::Document;
@@ -46,7 +47,7 @@ struct Entry {
 
 struct Shard {
     /// From the least to the most recently used.
-    entries: LinkedHashMap<Key, Entry>,
+    entries: LinkedHashMap<Key, Entry, FxBuildHasher>,
     bytes: usize,
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct DocumentCache {
 
 impl Default for Shard {
     fn default() -> Shard {
-        Shard { entries: LinkedHashMap::new(), bytes: 0 }
+        Shard { entries: LinkedHashMap::default(), bytes: 0 }
     }
 }
 

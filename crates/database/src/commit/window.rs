@@ -58,8 +58,33 @@ impl Window {
 
     /// Commits later than `after`, oldest first.
     pub(crate) fn after(&self, after: Timestamp) -> impl DoubleEndedIterator<Item = &Arc<Committed>> {
-        let first = self.commits.partition_point(|commit| commit.timestamp <= after);
-        self.commits.range(first..)
+        self.commits.range(self.first_after(after)..)
+    }
+
+    /// Place of the first commit later than `after`. Most who ask began a moment ago, and the window is long: so the
+    /// search doubles its steps from the end (exponential search; Bentley and Yao, 1976).
+    fn first_after(&self, after: Timestamp) -> usize {
+        let is_later = |index: usize| self.commits[index].timestamp > after;
+        let mut end = self.commits.len();
+        let mut step = 1;
+        while end > 0 {
+            let start = end.saturating_sub(step);
+            if !is_later(start) {
+                let (mut low, mut high) = (start, end);
+                while low < high {
+                    let middle = low.midpoint(high);
+                    if is_later(middle) {
+                        high = middle;
+                    } else {
+                        low = middle + 1;
+                    }
+                }
+                return low;
+            }
+            end = start;
+            step *= 2;
+        }
+        0
     }
 
     /// The next commits later than `after`, if it takes long to look through all of them.
@@ -101,4 +126,41 @@ pub(crate) fn first_hit<'a>(
         let change = commit.keys.iter().find(|change| was_read(change))?;
         Some(Hit { index: change.index, timestamp: commit.timestamp })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use freshet_store::CommitRecord;
+
+    use super::*;
+
+    fn commit(ts: u64) -> Arc<Committed> {
+        let timestamp = Timestamp(ts);
+        Arc::new(Committed {
+            timestamp,
+            documents: Vec::new(),
+            keys: Vec::new(),
+            counts: Vec::new(),
+            catalog_before: None,
+            enforcer_before: None,
+            record: Arc::new(CommitRecord { timestamp, documents: Vec::new(), indexes: Vec::new() }),
+            meta: Vec::new(),
+            views: Vec::new(),
+            weight: 1,
+        })
+    }
+
+    #[test]
+    fn what_is_later_is_found_in_a_window_of_any_length() {
+        let mut window = Window::new(Timestamp(0), usize::MAX, u64::MAX);
+        for length in 0..40_u64 {
+            for after in 0..=2 * length + 1 {
+                let found: Vec<u64> =
+                    window.after(Timestamp(after)).map(|commit| commit.timestamp.0).collect();
+                let expected: Vec<u64> = (1..=length).map(|n| 2 * n).filter(|ts| *ts > after).collect();
+                assert_eq!(found, expected, "{length} commits, after {after}");
+            }
+            window.push(commit(2 * (length + 1)));
+        }
+    }
 }
