@@ -1,5 +1,6 @@
 /** Loads the modules of one code package into a realm. */
 
+import { readFileSync } from "node:fs";
 import { posix } from "node:path";
 import vm from "node:vm";
 
@@ -8,6 +9,11 @@ import type { Realm } from "./realm.ts";
 
 /** The type declarations of Node leave this method out. */
 type CacheableModule = vm.SourceTextModule & { createCachedData(): Buffer };
+
+/** Modules of the runtime itself that user code may import, by specifier. */
+const BUILT_IN: ReadonlyMap<string, URL> = new Map([
+  ["convex:/_system/repl/wrappers.js", new URL("./repl-wrappers.js", import.meta.url)],
+]);
 
 /** Gives a module's source text, or nothing when the package has no such module. */
 export type SourceReader = (path: string) => string | undefined;
@@ -69,7 +75,8 @@ export class ModuleGraph {
       return known;
     }
     const { realm, read, version, cache } = this.#options;
-    const source = read(path);
+    const builtIn = BUILT_IN.get(path);
+    const source = builtIn === undefined ? read(path) : readFileSync(builtIn, "utf8");
     if (source === undefined) {
       throw new CallFailure(
         `Couldn't find JavaScript module '${path}'. Did you forget to run \`npx convex dev\`?`,
@@ -112,8 +119,11 @@ export class ModuleGraph {
   }
 }
 
-/** Resolves a specifier against the importing module's path; only modules of the same package exist. */
+/** Resolves a specifier against the importing module's path; beside the built-in ones, only modules of the same package exist. */
 export function resolve(specifier: string, referrer: string): string {
+  if (BUILT_IN.has(specifier)) {
+    return specifier;
+  }
   if (specifier.startsWith("./") || specifier.startsWith("../")) {
     return posix.normalize(posix.join(posix.dirname(referrer), specifier));
   }

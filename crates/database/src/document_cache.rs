@@ -45,6 +45,7 @@ struct Entry {
     bytes: usize,
 }
 
+#[derive(Default)]
 struct Shard {
     /// From the least to the most recently used.
     entries: LinkedHashMap<Key, Entry, FxBuildHasher>,
@@ -61,12 +62,6 @@ pub(crate) struct DocumentCache {
     /// A clock that moves when housekeeping looks in, in nanoseconds since the Unix epoch.
     clock: AtomicU64,
     is_checked: bool,
-}
-
-impl Default for Shard {
-    fn default() -> Shard {
-        Shard { entries: LinkedHashMap::default(), bytes: 0 }
-    }
 }
 
 impl DocumentCache {

@@ -90,7 +90,10 @@ impl Attempt {
         {
             return Ok(Started::Done(Ok(answer.into_outcome(transaction.snapshot_ts()))));
         }
-        let code = services.code.live_code(&mut transaction)?;
+        let mut code = services.code.live_code(&mut transaction)?;
+        if let Some(module) = &call.one_off {
+            code = module.among(&code);
+        }
         let mut attempt = Box::new(Self::new(services, transaction, code, call));
         match attempt.check_call(&call.function) {
             Ok((function, args_json)) => {

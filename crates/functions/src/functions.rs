@@ -74,18 +74,22 @@ impl Functions {
     /// the server fails. A function that throws is no error here.
     pub async fn query(&self, call: FunctionCall, options: QueryOptions) -> Result<QueryOutcome, CallError> {
         check_caller(&call)?;
-        let outcome = if native_call::is_native(&call) {
-            native_call::query(&self.services, call, options).await?
-        } else {
-            match self.queue.run(LaneCall::query(call, options)).await? {
-                LaneOutcome::Query(outcome) => outcome,
-                LaneOutcome::Mutation { .. } => {
-                    return Err(CallError::internal(&"a query ended as a mutation"));
-                }
+        if native_call::is_native(&call) {
+            let outcome = native_call::query(&self.services, call, options).await?;
+            self.wait_durable(outcome.ts).await?;
+            return Ok(outcome);
+        }
+        self.lane_query(LaneCall::query(call, options)).await
+    }
+
+    pub(crate) async fn lane_query(&self, call: LaneCall) -> Result<QueryOutcome, CallError> {
+        match self.queue.run(call).await? {
+            LaneOutcome::Query(outcome) => {
+                self.wait_durable(outcome.ts).await?;
+                Ok(outcome)
             }
-        };
-        self.wait_durable(outcome.ts).await?;
-        Ok(outcome)
+            LaneOutcome::Mutation { .. } => Err(CallError::internal(&"a query ended as a mutation")),
+        }
     }
 
     /// Runs a mutation, exactly once for each `session` request. Resolves when it is durable.

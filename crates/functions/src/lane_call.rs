@@ -10,6 +10,7 @@ use crate::call_error::CallError;
 use crate::commit_watch::CommitWatch;
 use crate::host::TransactionKind;
 use crate::log::LogLine;
+use crate::one_off::OneOffModule;
 
 /// A call for a lane. Survives conflicts: every attempt starts from it.
 pub(crate) struct LaneCall {
@@ -21,6 +22,8 @@ pub(crate) struct LaneCall {
     pub(crate) watch: CommitWatch,
     /// A finished query that this one repeats in a fresh context, to see whether it comes out the same.
     pub(crate) replay: Option<Replay>,
+    /// A module that is not deployed, whose query this is.
+    pub(crate) one_off: Option<OneOffModule>,
 }
 
 /// What a repeated query shares with the first run, besides its snapshot.
@@ -40,6 +43,7 @@ impl LaneCall {
             conflicts: 0,
             watch: CommitWatch::default(),
             replay: None,
+            one_off: None,
         }
     }
 
@@ -48,12 +52,18 @@ impl LaneCall {
         Self { replay: Some(replay), ..Self::query(function, options) }
     }
 
+    /// A query of a module that is not deployed.
+    pub(crate) fn one_off(function: FunctionCall, options: QueryOptions, module: OneOffModule) -> Self {
+        Self { one_off: Some(module), ..Self::query(function, options) }
+    }
+
     pub(crate) fn mutation(
         function: FunctionCall,
         guard: Option<Arc<dyn MutationGuard>>,
         watch: CommitWatch,
     ) -> Self {
-        Self { function, kind: LaneCallKind::Mutation(guard), conflicts: 0, watch, replay: None }
+        let kind = LaneCallKind::Mutation(guard);
+        Self { function, kind, conflicts: 0, watch, replay: None, one_off: None }
     }
 }
 

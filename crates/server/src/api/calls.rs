@@ -94,9 +94,9 @@ pub(super) struct BatchAnswer {
 
 /// Who calls, and how the request is named. Refuses bad credentials and ancient clients before the body is read.
 pub(super) struct CallContext {
-    state: Arc<State>,
-    visitor: Visitor,
-    request_id: RequestId,
+    pub(super) state: Arc<State>,
+    pub(super) visitor: Visitor,
+    pub(super) request_id: RequestId,
     metadata: RequestMetadata,
 }
 
@@ -123,11 +123,11 @@ impl FromRequestParts<Arc<State>> for CallContext {
 }
 
 impl CallContext {
-    fn style(&self, format: Option<&str>) -> Result<AnswerStyle, ApiError> {
+    pub(super) fn style(&self, format: Option<&str>) -> Result<AnswerStyle, ApiError> {
         Ok(AnswerStyle { format: call_format::parse(format)?, redact: self.state.config.redact })
     }
 
-    fn call(&self, path: FunctionPath, args: String, caller: Caller) -> FunctionCall {
+    pub(super) fn call(&self, path: FunctionPath, args: String, caller: Caller) -> FunctionCall {
         FunctionCall {
             path,
             component: ComponentPath::root(),
@@ -314,7 +314,7 @@ impl From<CallError> for ApiError {
     }
 }
 
-fn text(args: Box<RawValue>) -> String {
+pub(super) fn text(args: Box<RawValue>) -> String {
     Box::<str>::from(args).into_string()
 }
 

@@ -7,6 +7,7 @@ mod deployment_info;
 mod environment;
 mod logs;
 mod meta;
+mod one_off;
 mod planned;
 mod tables;
 
@@ -45,7 +46,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/mutation", post(calls::mutation))
         .route("/api/action", post(calls::action))
         .route("/api/function", post(calls::function))
-        .route("/api/run/{*identifier}", post(calls::run));
+        .route("/api/run/{*identifier}", post(calls::run))
+        .route("/api/run_test_function", post(one_off::run_test_function));
     let deploy = Router::new()
         .route("/api/get_config_hashes", post(deploy::get_config_hashes))
         .route("/api/deploy2/start_push", post(deploy::start_push))

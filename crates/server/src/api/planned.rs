@@ -12,8 +12,7 @@ use crate::edge::body::discard;
 use crate::edge::error::ApiError;
 use crate::state::State;
 
-const PATHS: [&str; 33] = [
-    "/api/run_test_function",
+const PATHS: [&str; 32] = [
     "/api/import/{*rest}",
     "/api/export/{*rest}",
     "/api/storage/upload",
