@@ -14,6 +14,8 @@ pub(crate) const TABLE: &str = "_scheduled_jobs";
 const ARGS_TABLE: &str = "_scheduled_job_args";
 /// Jobs that are not over yet, by due time.
 pub(crate) const BY_NEXT_TS: &str = "by_next_ts";
+/// The same, by function first.
+pub(crate) const BY_PATH_AND_NEXT_TS: &str = "by_udf_path_and_next_event_ts";
 /// Jobs that are over, by the time they ended.
 pub(crate) const BY_COMPLETED_TS: &str = "by_completed_ts";
 

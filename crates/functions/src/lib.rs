@@ -68,6 +68,6 @@ pub use limits::CallLimits;
 pub use native::{NativeError, NativeFunctions, NoNativeFunctions};
 pub use one_off::{OneOffError, OneOffModule};
 pub use request_id::RequestId;
-pub use scheduler::Scheduler;
+pub use scheduler::{JobFilter, Scheduler};
 pub use services::{FunctionsConfig, FunctionsSettings};
 pub use system_functions::SystemFunctions;

@@ -16,6 +16,8 @@ pub(crate) struct Row {
 /// The bounds of a range, both exclusive.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bounds {
+    /// The value of the index's first field, when the bounds are on its second.
+    pub(crate) within: Option<(&'static str, Value)>,
     pub(crate) above: Option<Value>,
     pub(crate) below: Option<Value>,
 }
@@ -89,7 +91,7 @@ pub(crate) fn all(transaction: &mut Transaction, table: &str) -> Result<Vec<Row>
     found.iter().map(row).collect()
 }
 
-/// The first rows of an index between bounds on its first field, at most `rows_max` of them. Depends on nothing after
+/// The first rows of an index between bounds on one of its fields, at most `rows_max` of them. Depends on nothing after
 /// the last one.
 pub(crate) fn range(
     transaction: &mut Transaction,
@@ -99,18 +101,19 @@ pub(crate) fn range(
     bounds: &Bounds,
     rows_max: usize,
 ) -> Result<Vec<Row>, DatabaseError> {
-    let bound = |comparison, value: &Value| RangeExpression {
+    let bound = |field: &str, comparison, value: &Value| RangeExpression {
         comparison,
         field: field.parse().expect("fields of the engine's indexes are field paths"),
         value: Some(value.clone()),
     };
-    let above = bounds.above.as_ref().map(|value| bound(RangeComparison::Gt, value));
-    let below = bounds.below.as_ref().map(|value| bound(RangeComparison::Lt, value));
+    let within = bounds.within.as_ref().map(|(first, value)| bound(first, RangeComparison::Eq, value));
+    let above = bounds.above.as_ref().map(|value| bound(field, RangeComparison::Gt, value));
+    let below = bounds.below.as_ref().map(|value| bound(field, RangeComparison::Lt, value));
     let query = Query {
         source: QuerySource::IndexRange {
             table: name(table),
             index: index.parse().expect("names of the engine's indexes are identifiers"),
-            range: above.into_iter().chain(below).collect(),
+            range: within.into_iter().chain(above).chain(below).collect(),
             order: Order::Asc,
         },
         operators: vec![Operator::Limit(rows_max as u64)],

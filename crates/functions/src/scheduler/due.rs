@@ -31,7 +31,7 @@ impl DueRows for ScheduledJobs {
         running: &HashSet<DocumentId>,
         free: usize,
     ) -> Result<DueEnd<Job>, CallError> {
-        let bounds = Bounds { above: Some(Value::Null), below: None };
+        let bounds = Bounds { within: None, above: Some(Value::Null), below: None };
         let rows_max = running.len() + free + 1;
         let rows = rows::range(transaction, job::TABLE, job::BY_NEXT_TS, "nextTs", &bounds, rows_max)
             .map_err(database_failure)?;

@@ -1,13 +1,16 @@
 //! Runs scheduled functions and cron jobs when they are due.
 //!
 //! Jobs start in the order of their due times, a bounded number at a time; how they are noticed is told in
-//! [`crate::due_loop`]. What happens to a single job is told in `run`; `retention` removes what is over. Cron jobs are
+//! [`crate::due_loop`]. What happens to a single job is told in `run`; `retention` removes what is over, and `cancellation` is for
+//! admins. Cron jobs are
 //! in [`crate::crons`].
 
+mod cancellation;
 mod due;
 mod retention;
 mod run;
 
+pub use cancellation::JobFilter;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 

@@ -39,7 +39,7 @@ pub(super) async fn run(functions: Functions, mut stopped: watch::Receiver<bool>
 /// Removes everything that is old enough by now.
 pub(super) async fn round(functions: &Functions) -> Result<(), Fault> {
     let ago = |kept: Duration| functions.services.now_ns().saturating_sub(kept.as_nanos() as i64);
-    let jobs = Bounds { above: Some(Value::Null), below: Some(Value::Int64(ago(JOBS_KEPT))) };
+    let jobs = Bounds { within: None, above: Some(Value::Null), below: Some(Value::Int64(ago(JOBS_KEPT))) };
     in_batches(functions, move |transaction| {
         let rows = rows::range(transaction, job::TABLE, job::BY_COMPLETED_TS, "completedTs", &jobs, BATCH)?;
         rows.iter().try_for_each(|row| job::remove(transaction, row))?;
@@ -47,7 +47,7 @@ pub(super) async fn round(functions: &Functions) -> Result<(), Fault> {
     })
     .await?;
     let before_ms = ago(REQUESTS_KEPT) as f64 / 1e6;
-    let requests = Bounds { above: None, below: Some(Value::Float64(before_ms)) };
+    let requests = Bounds { within: None, above: None, below: Some(Value::Float64(before_ms)) };
     in_batches(functions, move |transaction| {
         let table = session_requests::TABLE;
         let rows = rows::range(transaction, table, "by_creation_time", "_creationTime", &requests, BATCH)?;

@@ -5,6 +5,7 @@ mod calls;
 mod deploy;
 mod deployment_info;
 mod environment;
+mod jobs;
 mod logs;
 mod meta;
 mod one_off;
@@ -68,6 +69,9 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/app_metrics/stream_function_logs", get(logs::stream_function_logs))
         .route("/api/stream_udf_execution", get(logs::stream_udf_execution))
         .route("/api/app_metrics/stream_udf_execution", get(logs::stream_udf_execution))
+        .route("/api/cancel_job", post(jobs::cancel))
+        .route("/api/cancel_all_jobs", post(jobs::cancel_all))
+        .route("/api/delete_scheduled_functions_table", post(jobs::delete_all))
         .route("/api/shapes2", get(tables::shapes))
         .route("/api/get_indexes", get(tables::indexes));
     let sockets = Router::new()

@@ -12,7 +12,7 @@ use crate::edge::body::discard;
 use crate::edge::error::ApiError;
 use crate::state::State;
 
-const PATHS: [&str; 32] = [
+const PATHS: [&str; 29] = [
     "/api/import/{*rest}",
     "/api/export/{*rest}",
     "/api/storage/upload",
@@ -27,9 +27,6 @@ const PATHS: [&str; 32] = [
     "/api/streaming_import/{*rest}",
     "/api/delete_component",
     "/api/delete_tables",
-    "/api/cancel_job",
-    "/api/cancel_all_jobs",
-    "/api/delete_scheduled_functions_table",
     "/api/update_canonical_url",
     "/api/v1/update_canonical_url",
     "/api/v1/pause_deployment",

@@ -1,0 +1,6 @@
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+export default defineSchema({
+  runs: defineTable({ group: v.string(), n: v.number() }).index("by_group", ["group", "n"]),
+});
