@@ -1,0 +1,128 @@
+/** Cron jobs: what a push does to them, and what happens to their runs when the server is away. */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { TestApp } from "../src/app.ts";
+import { Calls } from "../src/calls.ts";
+import { eventually, FreshetServer, sleep } from "../src/server.ts";
+
+let server: FreshetServer;
+let app: TestApp;
+let calls: Calls;
+
+beforeAll(async () => {
+  server = await FreshetServer.start();
+  app = new TestApp(server, "scheduler");
+  calls = new Calls(server);
+});
+
+afterAll(async () => {
+  app.delete();
+  await server.stop();
+});
+
+/** Pushes the app with these lines in `crons.ts`. */
+async function push(...lines: string[]): Promise<string> {
+  app.write("convex/crons.ts", `import { cronJobs, makeFunctionReference } from "convex/server";
+const record = makeFunctionReference<"mutation", { group: string; n: number }>("jobs:record");
+const slow = makeFunctionReference<"action", { group: string; n: number }>("jobs:act");
+const crons = cronJobs();
+${lines.join("\n")}
+void slow;
+void record;
+export default crons;
+`);
+  return await app.push();
+}
+
+async function count(group: string): Promise<number> {
+  return (await calls.query<number[]>("jobs:runs", { group })).length;
+}
+
+async function atLeast(group: string, runs: number): Promise<void> {
+  await eventually(`${runs} runs of ${group}`, async () => ((await count(group)) >= runs ? true : undefined), 30_000);
+}
+
+describe("cron jobs", () => {
+  it("with an interval run at once, then by the interval, mutations and actions alike", async () => {
+    await push(
+      'crons.interval("mutation", { seconds: 1 }, record, { group: "mutation", n: 1 });',
+      'crons.interval("action", { seconds: 1 }, slow, { group: "action", n: 1 });',
+      'crons.interval("hourly", { hours: 1 }, record, { group: "hourly", n: 1 });',
+    );
+    await atLeast("hourly", 1);
+    await atLeast("mutation", 3);
+    await atLeast("action", 3);
+    expect(await count("hourly")).toBe(1);
+  });
+
+  it("are left alone by a push that does not change them, and follow one that does", async () => {
+    await push(
+      'crons.interval("mutation", { seconds: 1 }, record, { group: "mutation", n: 1 });',
+      'crons.interval("hourly", { hours: 1 }, record, { group: "hourly", n: 1 });',
+      'crons.daily("daily", { hourUTC: 0, minuteUTC: 0 }, record, { group: "daily", n: 1 });',
+    );
+    // An interval that was counted anew would run at once.
+    await atLeast("mutation", (await count("mutation")) + 2);
+    expect(await count("hourly")).toBe(1);
+    const actions = await count("action");
+    await sleep(1500);
+    expect(await count("action")).toBe(actions);
+
+    // A new interval is counted from now, and its first run is now; new arguments wait for the next run.
+    await push(
+      'crons.interval("mutation", { seconds: 1 }, record, { group: "renamed", n: 2 });',
+      'crons.interval("hourly", { hours: 2 }, record, { group: "hourly", n: 1 });',
+    );
+    await atLeast("renamed", 2);
+    await atLeast("hourly", 2);
+    expect(await count("hourly")).toBe(2);
+    expect(await count("daily")).toBe(0);
+  });
+
+  it("skip what was missed while the server was away", { timeout: 60_000 }, async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "freshet-crons-"));
+    let away = await FreshetServer.start({ dataDir });
+    const own = new TestApp(away, "scheduler");
+    try {
+      own.write("convex/crons.ts", `import { cronJobs, makeFunctionReference } from "convex/server";
+const crons = cronJobs();
+crons.interval("tick", { seconds: 1 }, makeFunctionReference<"mutation", { group: string; n: number }>("jobs:record"), { group: "tick", n: 1 });
+export default crons;
+`);
+      await own.push();
+      const runs = async (): Promise<number> => (await new Calls(away).query<number[]>("jobs:runs", { group: "tick" })).length;
+      await eventually("two runs", async () => ((await runs()) >= 2 ? true : undefined));
+      const before = await runs();
+      await away.stop("SIGKILL");
+      await sleep(6000);
+      away = await FreshetServer.start({ dataDir });
+      await eventually("another run", async () => ((await runs()) > before ? true : undefined));
+      // Of the six that were missed at most one is made up for; a slow machine may add some of its own.
+      expect((await runs()) - before).toBeLessThan(6);
+      await eventually("a line about the runs that were skipped", async () => {
+        const logs = await fetch(`${away.url}/api/stream_function_logs?cursor=0`, { headers: { Authorization: `Convex ${away.adminKey}` } });
+        return /Skipping \d+ run\(s\) of tick/.test(await logs.text()) ? true : undefined;
+      });
+    } finally {
+      await away.stop();
+      own.delete();
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  });
+
+  it("are refused at the push when they make no sense", async () => {
+    const attempts: [string, string][] = [
+      ['crons.cron("bad", "61 * * * *", record, { group: "x", n: 1 });', "61"],
+      ['crons.monthly("never", { day: 40, hourUTC: 1, minuteUTC: 1 }, record, { group: "x", n: 1 });', "Day of month"],
+      ['crons.interval("missing", { seconds: 1 }, makeFunctionReference<"mutation">("jobs:gone"), {});', "jobs:gone"],
+    ];
+    for (const [line, text] of attempts) {
+      await expect(push(line), line).rejects.toThrow(text);
+    }
+    await push();
+  });
+});
