@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use freshet_database::Transaction;
@@ -122,11 +123,18 @@ async fn run_once(functions: &Functions, next: &NextRun) -> Result<(), CallError
     let begun = Instant::now();
     match kind {
         Ok(FunctionKind::Mutation) => {
-            let guard =
-                Arc::new(CronGuard { services: functions.services.clone(), next: next.clone(), begun });
-            let outcome = functions.guarded_mutation(call, Some(guard)).await?;
+            let guard = Arc::new(CronGuard {
+                services: functions.services.clone(),
+                next: next.clone(),
+                begun,
+                skipped: AtomicU64::new(0),
+            });
+            let outcome = functions.guarded_mutation(call, Some(guard.clone())).await?;
             match outcome.result {
-                Ok(_) => Ok(()),
+                Ok(_) => {
+                    tell_skipped(functions, &job, guard.skipped.load(Ordering::Relaxed));
+                    Ok(())
+                }
                 Err(error) => {
                     let record = RunRecord::failed(&error.message, &outcome.log_lines, begun.elapsed());
                     settle(functions, next, record).await
@@ -177,7 +185,7 @@ async fn settle(functions: &Functions, wanted: &NextRun, record: RunRecord) -> R
     let skipped = commit(functions, move |transaction| {
         let Some((next, job)) = current(transaction, &wanted)? else { return Ok(None) };
         let skipped = advance(transaction, &services, &next, &job, &record).map_err(Fault::System)?;
-        Ok((skipped > 0).then_some((job, skipped)))
+        Ok(Some((job, skipped)))
     })
     .await?;
     if let Some((job, skipped)) = skipped {
@@ -223,7 +231,11 @@ fn advance(
     Ok(skipped)
 }
 
+/// Says how many occurrences were skipped, if any were.
 fn tell_skipped(functions: &Functions, job: &CronJob, skipped: u64) {
+    if skipped == 0 {
+        return;
+    }
     let services = &functions.services;
     let now_ns = now_ns(services);
     let text =
@@ -248,6 +260,8 @@ struct CronGuard {
     services: Arc<Services>,
     next: NextRun,
     begun: Instant,
+    /// Occurrences that the last attempt skipped.
+    skipped: AtomicU64,
 }
 
 impl MutationGuard for CronGuard {
@@ -271,7 +285,8 @@ impl MutationGuard for CronGuard {
     ) -> Result<(), CallError> {
         if let Some((next, job)) = current(transaction, &self.next)? {
             let record = RunRecord::success(result_json, log_lines, self.begun.elapsed());
-            advance(transaction, &self.services, &next, &job, &record)?;
+            let skipped = advance(transaction, &self.services, &next, &job, &record)?;
+            self.skipped.store(skipped, Ordering::Relaxed);
         }
         Ok(())
     }
