@@ -36,7 +36,7 @@ export function loadgenBinary(): string {
 }
 
 /** Runs it to its end. A run in which calls have failed has an outcome, too. */
-export async function loadgen(...args: string[]): Promise<Outcome> {
+export async function loadgen<T = Outcome>(...args: string[]): Promise<T> {
   const child = spawn(loadgenBinary(), ["--json", ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
@@ -50,5 +50,5 @@ export async function loadgen(...args: string[]): Promise<Outcome> {
   if (stdout.trim() === "") {
     throw new Error(`freshet-loadgen ${args.join(" ")} ended with ${code}:\n${stderr}`);
   }
-  return JSON.parse(stdout) as Outcome;
+  return JSON.parse(stdout) as T;
 }

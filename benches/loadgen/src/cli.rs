@@ -10,7 +10,7 @@ use crate::load::{Load, Time};
 
 /// Puts load on a server of this machine and prints what came of it.
 ///
-/// `cargo xtask bench transfer|reads|growth` runs it in all the ways that are compared. One configuration by hand, with
+/// `cargo xtask bench transfer|reads|growth|fanout` runs it in all the ways that are compared. One configuration by hand, with
 /// the app of benches/apps/transfer pushed to the server:
 ///
 ///     freshet-loadgen transfer --url http://127.0.0.1:3210 --connections 16 --in-flight 40 --alpha 1.5 --seconds 10
@@ -74,6 +74,32 @@ pub(crate) enum Command {
         /// What an answer begins with when it is a good one
         #[arg(long, value_name = "TEXT", default_value = "")]
         expect: String,
+    },
+    /// Many clients watch a list while one of its messages changes now and then, with the app of benches/apps/feed
+    Fanout {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Clients that watch
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+        clients: u32,
+        /// Each client watches a list of its own, and one of the lists changes
+        #[arg(long)]
+        distinct: bool,
+        /// Changes per second
+        #[arg(long, default_value_t = 1.0)]
+        rate: f64,
+        /// Messages of a list
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        messages: u32,
+        /// Ask for compression
+        #[arg(long)]
+        deflate: bool,
+        /// Seconds to measure
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+        /// Seconds before that
+        #[arg(long, default_value_t = 1.0)]
+        warmup: f64,
     },
     /// The limit of the disk: the same transfers on a bare SQLite file, in this process, one thread
     Sqlite {

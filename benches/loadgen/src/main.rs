@@ -7,6 +7,7 @@
 mod accounts;
 mod choice;
 mod cli;
+mod fanout;
 mod http;
 mod http_load;
 mod load;
@@ -15,6 +16,7 @@ mod processor;
 mod requests;
 mod sqlite_load;
 mod sync_load;
+mod watcher;
 
 use std::process::ExitCode;
 
@@ -73,6 +75,18 @@ async fn run(cli: &Cli) -> Result<()> {
             let requests = Requests::template(path, body, values.as_deref(), *numbers, expect)?;
             let outcome = http_load::run(&endpoint, requests, load.load()?, server.server_pid).await?;
             finish(&outcome, cli.json)
+        }
+        Command::Fanout { server, clients, distinct, rate, messages, deflate, seconds, warmup } => {
+            let endpoint = Endpoint::parse(&server.url)?;
+            let plan = fanout::Plan {
+                clients: *clients as usize,
+                distinct: *distinct,
+                per_second: *rate,
+                messages: *messages as usize,
+                deflate: *deflate,
+                time: cli::time(*warmup, *seconds)?,
+            };
+            fanout::run(&endpoint, plan, server.server_pid).await?.print(cli.json)
         }
         Command::Sqlite { accounts, group, seconds, warmup, directory } => {
             let numbers = (1..=accounts.accounts).map(|number| number.to_string()).collect();

@@ -57,6 +57,16 @@ impl Usage {
     }
 }
 
+/// Resident memory of a process and all its living descendants; none if there is no such process.
+pub(crate) fn resident_bytes(root: u32) -> Option<u64> {
+    let resident = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    };
+    Some(tree(root)?.into_keys().filter_map(resident).sum::<u64>() * 1024)
+}
+
 struct Process {
     parent: u32,
     /// User and system time of all its threads, those that ended included.
@@ -80,7 +90,12 @@ impl Process {
 
 /// The time of a process and all its living descendants; none if there is no such process.
 fn used_by_tree(root: u32) -> Option<Duration> {
-    let processes: HashMap<u32, Process> = fs::read_dir("/proc")
+    Some(tree(root)?.into_values().map(|process| process.used).sum())
+}
+
+/// A process and all its living descendants; none if there is no such process.
+fn tree(root: u32) -> Option<HashMap<u32, Process>> {
+    let mut processes: HashMap<u32, Process> = fs::read_dir("/proc")
         .ok()?
         .filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
@@ -97,7 +112,11 @@ fn used_by_tree(root: u32) -> Option<Duration> {
         }
         true
     };
-    Some(processes.iter().filter(|(pid, _)| belongs(**pid)).map(|(_, process)| process.used).sum())
+    let others: Vec<u32> = processes.keys().copied().filter(|pid| !belongs(*pid)).collect();
+    for pid in others {
+        processes.remove(&pid);
+    }
+    Some(processes)
 }
 
 /// From the first line of `/proc/stat`.

@@ -1,0 +1,9 @@
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+export default defineSchema({
+  messages: defineTable({ channel: v.number(), position: v.number(), author: v.string(), body: v.string() }).index("by_channel", [
+    "channel",
+    "position",
+  ]),
+});
