@@ -7,12 +7,13 @@
 //! Nothing here knows Node, V8 or a wire format between processes: that is the engine crate's business.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::code::ContextMode;
 use crate::log::LogLine;
@@ -171,6 +172,8 @@ pub struct HttpActionJob {
     /// The request body; `None` for methods without one. Dropping the sender early without an error means the
     /// client left.
     pub body: Option<mpsc::Receiver<Result<Bytes, String>>>,
+    /// Ends when nobody waits for the answer's head any more: the client left, which aborts `request.signal`.
+    pub client_left: oneshot::Receiver<Infallible>,
     /// The code to run.
     pub code: Arc<CodePackage>,
     /// `process.env` of the call.

@@ -2,11 +2,12 @@
 //!
 //! This file knows requests and responses as data. Sockets, and the HTTP protocol, belong to the server.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use freshet_values::FunctionPath;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::action_callbacks::Callbacks;
 use crate::action_execution::{ActionExecution, ActionStart};
@@ -32,13 +33,17 @@ pub(crate) async fn run(
     request: HttpActionRequest,
 ) -> Result<HttpActionAnswer, CallError> {
     let functions = functions.clone();
+    // Dropped with this future, that is, when the client leaves.
+    let (_client, client_left) = oneshot::channel();
     // The function goes on when its client leaves, unless it looks at its signal.
-    tokio::spawn(run_to_head(functions, request)).await.map_err(|error| CallError::internal(&error))?
+    let head = tokio::spawn(run_to_head(functions, request, client_left)).await;
+    head.map_err(|error| CallError::internal(&error))?
 }
 
 async fn run_to_head(
     functions: Functions,
     request: HttpActionRequest,
+    client_left: oneshot::Receiver<Infallible>,
 ) -> Result<HttpActionAnswer, CallError> {
     let services = functions.services.clone();
     let (code, env) = tokio::task::spawn_blocking(move || {
@@ -70,6 +75,7 @@ async fn run_to_head(
         routed_path: request.routed_path,
         headers: request.headers,
         body,
+        client_left,
         code: code.package.clone(),
         env,
     };

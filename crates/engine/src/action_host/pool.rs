@@ -186,7 +186,7 @@ impl ActionHost for ProcessPool {
             tokio::spawn(bodies::forward_request(process.clone(), stream, body, credits));
             stream
         });
-        let (sender, head) = oneshot::channel();
+        let (sender, mut head) = oneshot::channel();
         process
             .register(&id, Waiting::Http { head: Some(sender), response_stream, request_stream, callbacks });
         let mut abandon = Abandon { process: process.clone(), id: id.clone(), armed: true };
@@ -202,7 +202,21 @@ impl ActionHost for ProcessPool {
             response_stream,
         };
         process.send(&message).await.map_err(HttpActionFailure::Host)?;
-        let head = match timeout_at(deadline, head).await {
+        let early = tokio::select! {
+            biased;
+            head = timeout_at(deadline, &mut head) => Some(head),
+            // There is no message, only the end of whoever could send one.
+            _ = job.client_left => None,
+        };
+        let head = match early {
+            Some(head) => head,
+            None => {
+                // The function goes on, but it may want to know.
+                process.send(&ToHost::Abort { id: &id }).await.map_err(HttpActionFailure::Host)?;
+                timeout_at(deadline, head).await
+            }
+        };
+        let head = match head {
             Ok(Ok(Ok(head))) => head,
             Ok(Ok(Err(failure))) => {
                 abandon.armed = false;

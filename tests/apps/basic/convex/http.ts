@@ -70,6 +70,18 @@ http.route({
   }),
 });
 
+/** Has no answer until its client leaves. */
+http.route({
+  path: "/silent",
+  method: "GET",
+  handler: httpAction(async (ctx, request) => {
+    await ctx.runMutation(api.counters.add, { name: "silent began", by: 1 });
+    await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+    await ctx.runMutation(api.counters.add, { name: "silent left", by: 1 });
+    return new Response("nobody reads this");
+  }),
+});
+
 http.route({
   pathPrefix: "/count/",
   method: "GET",
