@@ -48,6 +48,9 @@ pub struct EngineConfig {
     pub log_filter: String,
     /// Which contexts queries and mutations get.
     pub contexts: ContextPolicy,
+    /// Base-2 logarithm of the window with which messages to WebSocket clients are compressed, 9 to 15; `None` for no
+    /// compression.
+    pub websocket_window_bits: Option<u8>,
     /// Whether queries that ran in shared contexts are repeated in fresh ones, to report where they differ.
     pub audit_determinism: bool,
     /// Whether clients get only `Server Error` and no log lines.

@@ -14,7 +14,9 @@ use freshet_functions::{
     CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoProviders, Scheduler, SystemFunctions,
 };
 use freshet_instance::{AdminKeys, DataDirectory, DirectoryLock, InstanceName, InstanceSecret, LockHolder};
-use freshet_server::{EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, StartError};
+use freshet_server::{
+    EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError,
+};
 use freshet_store::{SqliteOptions, SqliteStore};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -168,6 +170,9 @@ impl Engine {
             site_origin: config.site_origin.clone(),
             instance_name: name,
             redact: config.redact_logs_to_client,
+            compression: config
+                .websocket_window_bits
+                .map_or(SocketCompression::Off, |window_bits_max| SocketCompression::On { window_bits_max }),
             limits: EdgeLimits { drain_time_max: DRAIN_TIME, ..EdgeLimits::default() },
         };
         let server =

@@ -80,6 +80,10 @@ pub(crate) struct ListenArgs {
     /// in it [env: FRESHET_CONTEXTS] [default: verified]
     #[arg(long, value_name = "MODE")]
     pub(crate) contexts: Option<String>,
+    /// Compression for WebSocket clients that offer it: `off`, or the base-2 logarithm of the window that clients are to keep,
+    /// 9 to 15 [env: FRESHET_WEBSOCKET_COMPRESSION] [default: 15]
+    #[arg(long, value_name = "BITS|off")]
+    pub(crate) websocket_compression: Option<String>,
     /// Run queries a second time in a fresh context, and log where the results differ: slow, for development
     /// [env: FRESHET_AUDIT_DETERMINISM]
     #[arg(long)]

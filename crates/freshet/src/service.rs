@@ -82,6 +82,7 @@ impl Service {
             lanes: settings.lanes,
             cache_mb: settings.cache_mb,
             contexts: settings.contexts,
+            websocket_window_bits: settings.websocket_window_bits,
             audit_determinism: settings.audit_determinism,
             log_filter: settings.log_filter.clone(),
             redact_logs_to_client: settings.redact_logs_to_client,

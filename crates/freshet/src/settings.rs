@@ -22,6 +22,9 @@ const CACHE_MB_DEFAULT: usize = 64;
 /// SQLite counts in 32 bits, and nobody has a terabyte to spare.
 const CACHE_MB_MAX: usize = 1 << 20;
 
+/// Without need for a smaller one: the server's side takes no memory that depends on it.
+const WINDOW_BITS_DEFAULT: u8 = 15;
+
 /// Where an environment variable is looked up; a seam for tests.
 pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -40,6 +43,8 @@ pub(crate) struct ListenSettings {
     pub(crate) lanes: usize,
     pub(crate) cache_mb: usize,
     pub(crate) contexts: ContextPolicy,
+    /// Base-2 logarithm of the window; `None` to send everything as it is.
+    pub(crate) websocket_window_bits: Option<u8>,
     pub(crate) audit_determinism: bool,
     pub(crate) log_filter: String,
     pub(crate) redact_logs_to_client: bool,
@@ -109,8 +114,10 @@ impl ListenSettings {
                 .map_err(|error| misconfigured(format!("--contexts (or FRESHET_CONTEXTS): {error}")))?,
             None => ContextPolicy::default(),
         };
+        let compression = args.websocket_compression.clone().or_else(|| set("FRESHET_WEBSOCKET_COMPRESSION"));
         Ok(Self {
             contexts,
+            websocket_window_bits: window_bits(compression.as_deref())?,
             audit_determinism: args.audit_determinism || switched_on("FRESHET_AUDIT_DETERMINISM"),
             api_origin: origin(&args.origin, "--origin", "CONVEX_CLOUD_ORIGIN", ports.api)?,
             site_origin: origin(&args.site_origin, "--site-origin", "CONVEX_SITE_ORIGIN", ports.site)?,
@@ -143,6 +150,20 @@ pub(crate) fn credentials(args: &InstanceArgs, variable: Variable<'_>) -> Result
         flag.clone().or_else(|| variable(key))
     })
     .map_err(|error| misconfigured(error.to_string()))
+}
+
+/// A window that zlib can work with.
+fn window_bits(text: Option<&str>) -> Result<Option<u8>> {
+    match text {
+        None => Ok(Some(WINDOW_BITS_DEFAULT)),
+        Some("off") => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(bits @ 9..=15) => Ok(Some(bits)),
+            _ => Err(misconfigured(format!(
+                "--websocket-compression (or FRESHET_WEBSOCKET_COMPRESSION) must be `off` or from 9 to 15, not {text:?}"
+            ))),
+        },
+    }
 }
 
 /// An origin: scheme and host, perhaps a path, without the slash at the end that people paste along.
@@ -191,6 +212,20 @@ mod tests {
         assert_eq!(origin("https://api.example/").unwrap(), "https://api.example");
         for text in ["api.example", "ftp://api.example", "https://", "http://a b"] {
             assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn compression_is_on_unless_turned_off_and_has_a_window_that_exists() {
+        let bits = |text: Option<&str>| {
+            let args = ListenArgs { websocket_compression: text.map(str::to_owned), ..ListenArgs::default() };
+            resolve(&args, &[]).map(|settings| settings.websocket_window_bits)
+        };
+        assert_eq!(bits(None).unwrap(), Some(15));
+        assert_eq!(bits(Some("off")).unwrap(), None);
+        assert_eq!(bits(Some("9")).unwrap(), Some(9));
+        for text in ["8", "16", "on", ""] {
+            assert!(bits(Some(text)).is_err(), "{text}");
         }
     }
 

@@ -198,8 +198,11 @@ impl Functions {
         http_action::run(self, request).await
     }
 
-    /// Nobody may see what a power cut could take back.
-    pub(crate) async fn wait_durable(&self, ts: Timestamp) -> Result<(), CallError> {
+    /// Waits until what was read at `ts` may be shown: nobody may see what a power cut could take back.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn wait_durable(&self, ts: Timestamp) -> Result<(), CallError> {
         let database = &self.services.database;
         database.wait_durable(ts).await.map_err(|error| durability_failure(&error))
     }

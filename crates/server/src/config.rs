@@ -20,8 +20,28 @@ pub struct ServerConfig {
     pub instance_name: InstanceName,
     /// Whether clients see only the request id of errors, and no console lines.
     pub redact: bool,
+    /// Whether and how messages to WebSocket clients are compressed.
+    pub compression: SocketCompression,
     /// Bounds of the edge.
     pub limits: EdgeLimits,
+}
+
+/// Compression of messages to WebSocket clients that offer it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketCompression {
+    /// Never.
+    Off,
+    /// With a window of two to this power in bytes, 9 to 15, or less where the client asks for less.
+    On {
+        /// Base-2 logarithm of the largest window.
+        window_bits_max: u8,
+    },
+}
+
+impl Default for SocketCompression {
+    fn default() -> Self {
+        Self::On { window_bits_max: 15 }
+    }
 }
 
 /// Bounds of everything that a client can make the server hold.
@@ -31,7 +51,7 @@ pub struct EdgeLimits {
     pub connections_max: usize,
     /// Open WebSockets; further ones are refused.
     pub sockets_max: usize,
-    /// Bytes that wait for one WebSocket's client; one that lets more pile up is dropped. Must leave room for the
+    /// Bytes that wait for one WebSocket's client; one that lets more pile up is closed with 1013 `ClientTooSlow`. Must leave room for the
     /// largest transition that is to arrive.
     pub socket_bytes_max: usize,
     /// Bytes of all request bodies in memory together; pushes and HTTP actions do not count.
@@ -44,7 +64,7 @@ pub struct EdgeLimits {
     pub request_time_max: Duration,
     /// Push bodies (up to 200 MB each) held at once.
     pub pushes_max: usize,
-    /// Query results kept for sharing between WebSockets.
+    /// Query results kept for sharing between WebSockets and HTTP.
     pub query_cache_bytes_max: usize,
     /// How long open requests may go on after shutdown began.
     pub drain_time_max: Duration,

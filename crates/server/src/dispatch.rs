@@ -59,6 +59,11 @@ impl Dispatcher {
         Self { state, api, requests, bodies }
     }
 
+    /// What every handler can reach.
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
     /// Answers one request. Never fails: a panic becomes a 500.
     pub(crate) async fn dispatch(
         &self,

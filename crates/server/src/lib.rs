@@ -6,6 +6,7 @@
 //! | [`start`](Server::start), `dispatch` | listeners, connections, shutdown; the way of every request |
 //! | `edge` | rules for all requests: errors, bodies, credentials, origins, room |
 //! | `api` | the endpoints |
+//! | `queries` | answers to queries, shared by all who ask the same |
 //! | `sync` | the driver of the sync crate's sessions |
 //! | `http_actions` | requests for the app's router |
 //!
@@ -19,15 +20,17 @@ mod config;
 mod dispatch;
 mod edge;
 mod http_actions;
+mod queries;
 mod services;
 mod start;
 mod state;
 mod sync;
 
 pub use authenticator::{AuthenticationError, Authenticator, NoAuthProviders, VerifiedUser};
-pub use config::{EdgeLimits, OriginError, ServerConfig};
+pub use config::{EdgeLimits, OriginError, ServerConfig, SocketCompression};
 pub use services::Services;
 pub use start::{Server, ServerHandle, StartError};
+pub use state::ServerStatistics;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{OriginError, ServerConfig};
 use crate::dispatch::{Dispatcher, Door};
 use crate::services::Services;
+use crate::state::{ServerStatistics, State};
 
 /// A connection that has not sent a whole request head by then is closed. Longer than clients keep idle
 /// connections, so that it is them who close.
@@ -59,8 +60,8 @@ fn explain_bind(error: &io::Error, port: u16) -> String {
 pub struct Server;
 
 /// A running server. Dropping it leaves the server running until the runtime ends.
-#[derive(Debug)]
 pub struct ServerHandle {
+    state: Arc<State>,
     api_addr: SocketAddr,
     site_addr: Option<SocketAddr>,
     stopping: CancellationToken,
@@ -81,15 +82,19 @@ impl Server {
             None => None,
         };
         let local = |listener: &TcpListener, asked: SocketAddr| listener.local_addr().unwrap_or(asked);
-        let handle = ServerHandle {
-            api_addr: local(&api, config.api_addr),
-            site_addr: site.as_ref().zip(config.site_addr).map(|(listener, asked)| local(listener, asked)),
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            drain_time_max: config.limits.drain_time_max,
-        };
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let drain_time_max = config.limits.drain_time_max;
+        let (api_asked, site_asked) = (config.api_addr, config.site_addr);
         let connections = Arc::new(Semaphore::new(config.limits.connections_max));
-        let dispatcher = Dispatcher::new(config, services, handle.stopping.clone(), handle.tasks.clone());
+        let dispatcher = Dispatcher::new(config, services, stopping.clone(), tasks.clone());
+        let handle = ServerHandle {
+            state: Arc::clone(dispatcher.state()),
+            api_addr: local(&api, api_asked),
+            site_addr: site.as_ref().zip(site_asked).map(|(listener, asked)| local(listener, asked)),
+            stopping,
+            tasks,
+            drain_time_max,
+        };
         let acceptor = |door| Acceptor {
             dispatcher: dispatcher.clone(),
             door,
@@ -110,7 +115,18 @@ impl Server {
     }
 }
 
+impl std::fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerHandle").field("api", &self.api_addr).field("site", &self.site_addr).finish()
+    }
+}
+
 impl ServerHandle {
+    /// How the server is doing, for metrics.
+    pub fn statistics(&self) -> ServerStatistics {
+        self.state.statistics()
+    }
+
     /// Where the API listens; tells the port when the configured one was 0.
     pub fn api_addr(&self) -> SocketAddr {
         self.api_addr

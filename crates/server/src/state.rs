@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::ServerConfig;
 use crate::edge::admission::Admission;
+use crate::queries::QueryCache;
 use crate::services::Services;
-use crate::sync::QueryCache;
 
 /// Shared by all requests of a running server.
 pub(crate) struct State {
@@ -24,10 +24,25 @@ pub(crate) struct State {
     pub(crate) tasks: TaskTracker,
     /// One permit for each open WebSocket.
     pub(crate) sockets: Arc<Semaphore>,
-    /// Results of queries, shared by all WebSockets.
+    /// Results of queries, shared by WebSockets and HTTP.
     pub(crate) query_cache: QueryCache,
     /// Bounds the memory that push bodies take.
     pub(crate) pushes: Admission,
+}
+
+/// How a server is doing, for metrics. Counters begin at zero with the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerStatistics {
+    /// Open WebSockets.
+    pub sockets: usize,
+    /// Questions that were answered without running a query.
+    pub query_cache_hits: u64,
+    /// Questions for which a query ran.
+    pub query_cache_misses: u64,
+    /// Results that are kept.
+    pub query_cache_entries: usize,
+    /// Bytes that they take, roughly.
+    pub query_cache_bytes: usize,
 }
 
 /// The other end of the connection, kept in the request's extensions.
@@ -46,5 +61,17 @@ impl State {
         let query_cache = QueryCache::new(config.limits.query_cache_bytes_max);
         let sockets = Arc::new(Semaphore::new(config.limits.sockets_max));
         Self { config, services, stopping, tasks, sockets, query_cache, pushes }
+    }
+
+    /// How the server is doing.
+    pub(crate) fn statistics(&self) -> ServerStatistics {
+        let cache = self.query_cache.statistics();
+        ServerStatistics {
+            sockets: self.config.limits.sockets_max - self.sockets.available_permits(),
+            query_cache_hits: cache.hits,
+            query_cache_misses: cache.misses,
+            query_cache_entries: cache.entries,
+            query_cache_bytes: cache.bytes,
+        }
     }
 }

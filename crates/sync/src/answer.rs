@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use freshet_websocket::SharedText;
 use sha2::{Digest as _, Sha256};
 
 use crate::message::server::{write_string, write_strings};
@@ -36,22 +37,35 @@ pub struct Digest([u8; 32]);
 /// the digest computed here, not for each connection.
 #[derive(Debug)]
 pub struct Answer {
-    fields: String,
+    /// Everything after `queryId` in the modification, without the closing brace. Sent from where it lies, and compressed
+    /// once for all who have the same past.
+    fields: Arc<SharedText>,
+    /// Length of the result's text within it; of no meaning for a failure.
+    value_bytes: usize,
     is_failure: bool,
     digest: Digest,
     journal: Option<Arc<str>>,
 }
+
+/// How the fields of a result begin.
+const VALUE: &str = r#""value":"#;
 
 impl Answer {
     /// The answer of a query that returned. `value` is encoded JSON text and must be valid JSON; it is sent as it is.
     pub fn updated(value: &str, log_lines: &[String], journal: Option<Arc<str>>) -> Self {
         debug_assert!(is_json(value), "a query's value must be JSON text");
         let mut fields = String::with_capacity(value.len() + 64);
-        fields.push_str(r#""value":"#);
+        fields.push_str(VALUE);
         fields.push_str(value);
         write_common(&mut fields, log_lines, journal.as_deref());
         let digest = Fingerprint::new(b"updated").part(value).parts(log_lines).finish();
-        Self { fields, is_failure: false, digest, journal }
+        Self {
+            fields: Arc::new(SharedText::new(fields)),
+            value_bytes: value.len(),
+            is_failure: false,
+            digest,
+            journal,
+        }
     }
 
     /// The answer of a query that failed.
@@ -71,12 +85,18 @@ impl Answer {
             .optional(failure.data.as_deref())
             .parts(log_lines)
             .finish();
-        Self { fields, is_failure: true, digest, journal }
+        Self { fields: Arc::new(SharedText::new(fields)), value_bytes: 0, is_failure: true, digest, journal }
     }
 
     /// Everything after `queryId` in the modification, without the closing brace.
-    pub(crate) fn fields(&self) -> &str {
+    pub(crate) fn fields(&self) -> &Arc<SharedText> {
         &self.fields
+    }
+
+    /// The result as encoded JSON text; `None` for a failure.
+    pub fn value(&self) -> Option<&str> {
+        let after = self.fields.as_str().strip_prefix(VALUE)?;
+        after.get(..self.value_bytes)
     }
 
     /// Whether it is a `QueryFailed`.
@@ -94,9 +114,9 @@ impl Answer {
         self.journal.as_ref()
     }
 
-    /// Bytes of memory that it holds, for bounds of caches.
+    /// Bytes of memory that it holds, for bounds of caches; what is kept of its compressed forms counts as much as itself.
     pub fn size(&self) -> usize {
-        size_of::<Self>() + self.fields.len() + self.journal.as_ref().map_or(0, |journal| journal.len())
+        size_of::<Self>() + 2 * self.fields.len() + self.journal.as_ref().map_or(0, |journal| journal.len())
     }
 }
 

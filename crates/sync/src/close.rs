@@ -33,6 +33,8 @@ pub enum CloseReason {
     TooManyConcurrentMutations,
     /// More running actions on one socket than allowed.
     TooManyInflightActionsForSingleClient,
+    /// The client lets its answers pile up, or has stopped taking them.
+    ClientTooSlow,
     /// The client has been silent for too long.
     ClientDisconnected,
     /// A planned stop; browsers print nothing about it.
@@ -68,6 +70,7 @@ impl CloseReason {
             CloseReason::AuthProviderDiscoveryFailed => "AuthProviderDiscoveryFailed",
             CloseReason::TooManyConcurrentMutations => "TooManyConcurrentMutations",
             CloseReason::TooManyInflightActionsForSingleClient => "TooManyInflightActionsForSingleClient",
+            CloseReason::ClientTooSlow => "ClientTooSlow",
             CloseReason::ClientDisconnected => "ClientDisconnected",
             CloseReason::GoingAway => "",
         }

@@ -84,17 +84,17 @@ impl<T: Default> IntervalTree<T> {
     }
 
     /// Calls `visit` with the value of every interval that contains the key.
-    pub(crate) fn stab(&self, key: &[u8], mut visit: impl FnMut(&T)) {
+    pub(crate) fn stab_mut(&mut self, key: &[u8], mut visit: impl FnMut(&mut T)) {
         let mut stack: Vec<u32> = self.root.into_iter().collect();
         while let Some(at) = stack.pop() {
-            let node = self.node(at);
+            let node = self.node_mut(at);
             if !node.greatest_end.is_beyond(key) {
                 continue;
             }
             stack.extend(node.left);
             if &*node.start <= key {
                 if node.end.is_beyond(key) {
-                    visit(&node.value);
+                    visit(&mut node.value);
                 }
                 stack.extend(node.right);
             }
@@ -249,7 +249,7 @@ mod tests {
                 }
                 for key in 0u8..32 {
                     let mut found = Vec::new();
-                    tree.stab(&[key], |value| found.push(value.unwrap()));
+                    tree.stab_mut(&[key], |value| found.push(value.unwrap()));
                     found.sort_unstable();
                     let mut expected: Vec<_> = model
                         .keys()

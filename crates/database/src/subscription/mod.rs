@@ -117,11 +117,12 @@ impl Subscriptions {
         Subscription { watch, registry: Arc::clone(self), read_set }
     }
 
-    /// Marks the subscriptions that a commit concerns, and returns whom to wake once no lock is held.
+    /// Marks the subscriptions that a commit concerns, and returns whom to wake once no lock is held. They leave the
+    /// places that the commit has hit, so that later commits pay for those that are still valid and for nobody else.
     pub(crate) fn invalidate(&self, keys: &[KeyChange], timestamp: Timestamp) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        let mut mark = |watchers: &Watchers| {
-            for watch in watchers.values() {
+        let mut mark = |watchers: Watchers| {
+            for watch in watchers.into_values() {
                 let first = watch
                     .invalid_since
                     .compare_exchange(VALID, timestamp.0, Ordering::AcqRel, Ordering::Acquire)
@@ -131,13 +132,14 @@ impl Subscriptions {
                 }
             }
         };
-        let indexes = self.indexes.lock();
+        let mut indexes = self.indexes.lock();
         for change in keys {
-            let Some(watchers) = indexes.get(&change.index) else { continue };
-            if let Some(watchers) = watchers.points.get(&change.key) {
+            let Some(watchers) = indexes.get_mut(&change.index) else { continue };
+            if let Some(watchers) = watchers.points.remove(&change.key) {
                 mark(watchers);
             }
-            watchers.ranges.stab(&change.key, &mut mark);
+            // Intervals without watchers go when the subscriptions that they belonged to do.
+            watchers.ranges.stab_mut(&change.key, |watchers| mark(std::mem::take(watchers)));
         }
         wakers
     }

@@ -23,6 +23,7 @@ use crate::edge::error::ApiError;
 use crate::edge::path_args::PathArgs;
 use crate::edge::query_args::QueryArgs;
 use crate::edge::{client_version, request_ids};
+use crate::queries::{self, Answered, Asker, Question, Refusal};
 use crate::state::{ClientAddress, State};
 
 type Shared = axum::extract::State<Arc<State>>;
@@ -95,9 +96,9 @@ pub(super) struct BatchAnswer {
 /// Who calls, and how the request is named. Refuses bad credentials and ancient clients before the body is read.
 pub(super) struct CallContext {
     pub(super) state: Arc<State>,
-    pub(super) visitor: Visitor,
+    pub(super) visitor: Arc<Visitor>,
     pub(super) request_id: RequestId,
-    metadata: RequestMetadata,
+    metadata: Arc<RequestMetadata>,
 }
 
 impl FromRequestParts<Arc<State>> for CallContext {
@@ -116,8 +117,8 @@ impl FromRequestParts<Arc<State>> for CallContext {
         Ok(Self {
             state: Arc::clone(state),
             request_id: request_ids::of_headers(&parts.headers),
-            visitor,
-            metadata,
+            visitor: Arc::new(visitor),
+            metadata: Arc::new(metadata),
         })
     }
 }
@@ -135,7 +136,7 @@ impl CallContext {
             identity: self.visitor.identity.clone(),
             caller,
             request_id: self.request_id,
-            metadata: self.metadata.clone(),
+            metadata: self.metadata.as_ref().clone(),
         }
     }
 
@@ -152,9 +153,34 @@ impl CallContext {
         at: Option<Timestamp>,
     ) -> Result<CallAnswer, ApiError> {
         let style = self.style(format)?;
-        let call = self.call(parse_path(path)?, args, Caller::HttpApi);
-        let outcome = self.state.services.functions.query(call, QueryOptions { at, journal: None }).await?;
-        style.answer(self.request_id, outcome.result, &outcome.log_lines)
+        let asker = Asker {
+            visitor: Arc::clone(&self.visitor),
+            metadata: Arc::clone(&self.metadata),
+            caller: Caller::HttpApi,
+            request_id: Some(self.request_id),
+        };
+        // As WebSockets write it, so that both ask the same question.
+        let args = if args.starts_with('{') { format!("[{args}]").into() } else { Arc::from(args) };
+        let component = ComponentPath::root();
+        let question = Question::new(&parse_path(path)?, &component, &args, None, &asker.visitor.identity);
+        let (Answered { shared, reused }, ts) = match at {
+            None => {
+                let answered = queries::newest(&self.state, &question, &asker).await?;
+                let ts = answered.shared.ts;
+                (answered, ts)
+            }
+            Some(ts) => match queries::answer(&self.state, &question, &asker, ts, false).await {
+                Ok(answered) => (answered, ts),
+                Err(Refusal::Call(error, _)) => return Err(error.into()),
+                Err(Refusal::Passed) => return Err(ApiError::internal()),
+            },
+        };
+        if reused {
+            queries::record(&self.state, &question, &asker, &shared, ts);
+        }
+        // Another caller may have got it before it was on disk.
+        self.state.services.functions.wait_durable(shared.ts).await?;
+        style.answer(shared.request_id, shared.result(), &shared.log_lines)
     }
 }
 

@@ -1,39 +1,44 @@
 //! One open WebSocket: carries out what its session decides.
 //!
 //! One task owns the session, the socket and the timers. Function calls run in tasks of their own and report through
-//! channels, so that nothing they do delays a frame.
+//! channels, so that nothing they do delays a frame. A change that many watch is handled without any other task: woken
+//! once, a connection picks the result up, and hands the frame to the kernel.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use freshet_database::Waker;
-use freshet_functions::RequestMetadata;
+use freshet_functions::{Caller, RequestMetadata};
 use freshet_sync::message::client::RequestNumber;
 use freshet_sync::session::{
     ActionOutcome, AuthOutcome, CloseFrame, ComputeFailure, Computed, Effect, JobId, MutationOutcome, Now,
 };
 use freshet_sync::{ClientVersion, CloseReason, Session};
+use freshet_websocket::Incoming;
 use futures::future::BoxFuture;
-use futures::stream::{FuturesOrdered, SplitStream};
+use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
+use tokio::io::Interest as Readiness;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, MissedTickBehavior};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::compute::{self, Computation};
+use super::compute::Computation;
 use super::identity::{self, SocketIdentity};
-use super::interest::Interest;
-use super::outbox::{Outbox, Written, outbox};
 use super::own_mutations::OwnMutations;
 use super::requests::{self, SharedMetadata};
-use super::upgrade::Socket;
+use super::socket::{ReadEnd, Socket};
+use crate::queries::{Asker, Interest};
 use crate::state::State;
 
-/// Control frames that keep the connection alive for clients and proxies that count any frame.
-const PING_PERIOD: Duration = Duration::from_secs(5);
+/// Control frames that keep the connection alive for clients and proxies that count any frame. The most impatient client
+/// waits for 30 s.
+const PING_PERIOD: Duration = Duration::from_secs(10);
+/// A client that takes nothing for so long, although something waits for it, is given up.
+const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long the last frames may take to be written.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the other side may take to answer a close frame.
@@ -49,11 +54,10 @@ enum Done {
 
 /// Serves a socket until either side closes it.
 pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: RequestMetadata, socket: Socket) {
-    let (sink, mut frames) = socket.split();
-    let (outbox, writer, mut written) = outbox(sink);
-    let mut writer = pin!(writer.run());
     let (done_sender, mut done) = mpsc::unbounded_channel();
     let invalidated = Arc::new(Notify::new());
+    let stopping = state.stopping.clone();
+    let mut stopping = pin!(stopping.cancelled());
     let started = Instant::now();
     let mut connection = Connection {
         session: Session::new(
@@ -64,69 +68,102 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
         ),
         state,
         metadata: Arc::new(metadata),
-        outbox,
+        socket,
         started,
+        ping_at: started,
+        stalled_since: started,
         waker: waker(&invalidated),
         own_mutations: OwnMutations::default(),
         mutations: FuturesOrdered::new(),
         done: done_sender,
         authentication: None,
         computation: None,
+        client_closed: false,
     };
-    let mut ping = tokio::time::interval(PING_PERIOD);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !connection.session.is_closed() {
-        if connection.outbox.waiting_bytes() > connection.state.config.limits.socket_bytes_max {
-            tracing::debug!(session = ?connection.session.session_id(), "a client does not take its answers");
-            return;
+    let mut timer = pin!(tokio::time::sleep_until(started));
+    while !connection.is_over() {
+        match connection.write() {
+            Ok(closed) if closed => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a socket cannot be written to");
+                return;
+            }
         }
-        let tick_at = started + connection.session.next_tick(connection.now());
-        let reads = connection.session.accepts_input() && !connection.outbox.is_full();
+        if connection.is_over() {
+            break;
+        }
+        // Deadlines mostly move away; the timer is set anew when it goes off too early, not each time.
+        let wake_at = connection.wake_at();
+        if wake_at < timer.deadline() {
+            timer.as_mut().reset(wake_at);
+        }
+        let readiness = connection.readiness();
+        let early = connection.socket.has_early();
         // In order of urgency: a finished mutation is answered before the transition that shows it.
         tokio::select! {
             biased;
-            () = connection.state.stopping.cancelled() => connection.shut_down(),
-            ended = &mut writer => {
-                tracing::debug!(?ended, "a socket cannot be written to");
-                return;
-            }
+            () = &mut stopping => connection.shut_down(),
             Some((request_id, outcome)) = connection.mutations.next() => {
                 connection.mutation_finished(request_id, &outcome);
             }
-            Some(Written::Frame { ends_transition }) = written.recv() => connection.written(ends_transition),
-            () = tokio::time::sleep_until(tick_at) => connection.tick(),
-            _ = ping.tick() => connection.outbox.ping(),
+            () = &mut timer => {
+                connection.timer();
+                timer.as_mut().reset(connection.wake_at());
+            }
             Some(news) = done.recv() => connection.done(news),
             () = invalidated.notified() => connection.invalidated(),
-            frame = frames.next(), if reads => match frame {
-                Some(Ok(frame)) => {
-                    if !connection.frame(&frame) {
-                        break;
-                    }
-                }
-                Some(Err(Error::Capacity(error))) => {
-                    tracing::debug!(%error, "a client sent a message that is too large");
-                    connection.close_too_large();
-                    break;
-                }
-                Some(Err(error)) => {
+            ready = ready(connection.socket.stream(), readiness, early) => match ready {
+                Ok(readable) if readable && !connection.read() => return,
+                Ok(_) => {}
+                Err(error) => {
                     tracing::debug!(%error, "a socket broke");
                     return;
                 }
-                None => return,
             },
         }
     }
     // Subscriptions and a running computation end here; mutations and actions go on to their ends.
-    drop(connection);
-    if tokio::time::timeout(FLUSH_TIME_MAX, writer).await.is_ok_and(|ended| ended.is_ok()) {
-        drop(tokio::time::timeout(CLOSE_TIME_MAX, read_to_end(frames)).await);
+    let socket = connection.into_socket();
+    if tokio::time::timeout(FLUSH_TIME_MAX, write_to_end(socket)).await.is_err() {
+        tracing::debug!("a client did not take the end of its connection");
     }
 }
 
-/// Lets the closing handshake finish, so that the other side sees the close frame and not a reset.
-async fn read_to_end(mut frames: SplitStream<Socket>) {
-    while let Some(Ok(_)) = frames.next().await {}
+/// Waits until the socket can do something that is wanted; `true` when there may be something to read.
+async fn ready(
+    stream: &tokio::net::TcpStream,
+    readiness: Option<Readiness>,
+    early: bool,
+) -> std::io::Result<bool> {
+    match readiness {
+        Some(readiness) if early && readiness.is_readable() => Ok(true),
+        Some(readiness) => {
+            let ready = stream.ready(readiness).await?;
+            Ok(readiness.is_readable() && (ready.is_readable() || ready.is_read_closed()))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes the rest and lets the closing handshake finish, so that the other side sees the close frame and not a reset. What
+/// arrives meanwhile is forgotten, but taken: a client that cannot get rid of what it sends may not read either.
+async fn write_to_end(mut socket: Socket) {
+    loop {
+        match socket.write() {
+            Ok(written) if written.closed => break,
+            Ok(_) if socket.waiting_bytes() == 0 => break,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        match socket.stream().ready(Readiness::READABLE | Readiness::WRITABLE).await {
+            Ok(ready) if ready.is_readable() && !socket.discard() => return,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+    let read_to_end = async { while socket.stream().readable().await.is_ok() && socket.discard() {} };
+    drop(tokio::time::timeout(CLOSE_TIME_MAX, read_to_end).await);
 }
 
 fn waker(invalidated: &Arc<Notify>) -> Waker {
@@ -146,8 +183,12 @@ struct Connection {
     state: Arc<State>,
     session: Session<SocketIdentity, Interest>,
     metadata: SharedMetadata,
-    outbox: Outbox,
+    socket: Socket,
     started: Instant,
+    /// When the next control frame is due.
+    ping_at: Instant,
+    /// When something was last taken by the client, or nothing waited for it.
+    stalled_since: Instant,
     /// Handed to every subscription; wakes this connection's task.
     waker: Waker,
     own_mutations: OwnMutations,
@@ -157,6 +198,8 @@ struct Connection {
     /// At most one of each; dropped, and thereby stopped, with the connection.
     authentication: Option<AbortOnDropHandle<()>>,
     computation: Option<AbortOnDropHandle<()>>,
+    /// The client has said goodbye, or broken the rules of WebSockets, and was answered.
+    client_closed: bool,
 }
 
 type Effects = Vec<Effect<SocketIdentity, Interest>>;
@@ -166,20 +209,107 @@ impl Connection {
         now(&self.state, self.started)
     }
 
-    /// `false` when the client said goodbye.
-    fn frame(&mut self, frame: &Message) -> bool {
-        let now = self.now();
-        let effects = match frame {
-            Message::Text(text) => self.session.receive(text, now),
-            Message::Binary(_) => self.session.binary_frame(now),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                self.session.peer_alive(now);
-                return true;
+    /// Whether only the end is left to be written.
+    fn is_over(&self) -> bool {
+        self.client_closed || self.session.is_closed()
+    }
+
+    fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    fn wake_at(&self) -> Instant {
+        let tick_at = self.started + self.session.next_tick(self.now());
+        let stalls = self.socket.waiting_bytes() > 0;
+        let stall_at = stalls.then_some(self.stalled_since + STALL_TIME_MAX);
+        tick_at.min(self.ping_at).min(stall_at.unwrap_or(tick_at))
+    }
+
+    /// What the socket has to become ready for; `None` for nothing.
+    fn readiness(&self) -> Option<Readiness> {
+        let reads = self.session.accepts_input() && !self.socket.is_full();
+        let writes = self.socket.waiting_bytes() > 0;
+        match (reads, writes) {
+            (true, true) => Some(Readiness::READABLE | Readiness::WRITABLE),
+            (true, false) => Some(Readiness::READABLE),
+            (false, true) => Some(Readiness::WRITABLE),
+            (false, false) => None,
+        }
+    }
+
+    /// Writes what the kernel takes, and computes what back-pressure held up. `true` when the close frame is out.
+    fn write(&mut self) -> std::io::Result<bool> {
+        loop {
+            let was_full = self.socket.is_full();
+            let written = self.socket.write()?;
+            let now = self.now();
+            if written.bytes > 0 || self.socket.waiting_bytes() == 0 {
+                self.stalled_since = Instant::now();
             }
-            Message::Close(_) => return false,
+            if was_full && written.bytes > 0 {
+                // While nothing is read, taking frames is the only sign of life that the client can give.
+                self.session.peer_alive(now);
+            }
+            for _ in 0..written.transitions {
+                let effects = self.session.transition_written(now);
+                self.start(effects);
+            }
+            if self.socket.waiting_bytes() > self.state.config.limits.socket_bytes_max && !self.is_over() {
+                self.give_up();
+            }
+            if written.closed || written.bytes == 0 || self.socket.waiting_bytes() == 0 {
+                return Ok(written.closed);
+            }
+        }
+    }
+
+    /// For a client that does not take its answers.
+    fn give_up(&mut self) {
+        tracing::debug!(session = ?self.session.session_id(), "a client does not take its answers");
+        self.socket.drop_waiting();
+        self.socket.close(CloseFrame::Reason(CloseReason::ClientTooSlow));
+        self.client_closed = true;
+    }
+
+    /// `false` when the other side is gone.
+    fn read(&mut self) -> bool {
+        let mut arrived = Vec::new();
+        let ended = self.socket.read(|incoming| arrived.push(incoming));
+        for incoming in arrived {
+            self.incoming(&incoming);
+        }
+        match ended {
+            Ok(()) => true,
+            Err(ReadEnd::Gone(error)) => {
+                tracing::debug!(%error, "a client has gone");
+                false
+            }
+            Err(ReadEnd::Broken(error)) => {
+                tracing::debug!(%error, session = ?self.session.session_id(), "closing a socket");
+                self.socket.close_broken(error);
+                self.client_closed = true;
+                true
+            }
+        }
+    }
+
+    fn incoming(&mut self, incoming: &Incoming) {
+        let now = self.now();
+        let effects = match incoming {
+            Incoming::Text(text) => self.session.receive(text, now),
+            Incoming::Binary => self.session.binary_frame(now),
+            Incoming::Ping(content) => {
+                self.socket.pong(content);
+                return self.session.peer_alive(now);
+            }
+            Incoming::Pong => return self.session.peer_alive(now),
+            Incoming::Close(code) => {
+                self.socket.answer_close(*code);
+                self.client_closed = true;
+                return;
+            }
         };
         self.start(effects);
-        true
     }
 
     fn mutation_finished(&mut self, request_id: RequestNumber, outcome: &MutationOutcome) {
@@ -199,26 +329,25 @@ impl Connection {
         self.start(effects);
     }
 
-    fn written(&mut self, ends_transition: bool) {
-        let now = self.now();
-        if self.outbox.is_full() {
-            // While nothing is read, taking frames is the only sign of life that the client can give.
-            self.session.peer_alive(now);
-        }
-        if ends_transition {
-            let effects = self.session.transition_written(now);
-            self.start(effects);
-        }
-    }
-
     fn invalidated(&mut self) {
         let effects = self.session.invalidated(self.now());
         self.start(effects);
     }
 
-    fn tick(&mut self) {
-        let effects = self.session.tick(self.now());
-        self.start(effects);
+    fn timer(&mut self) {
+        let instant = Instant::now();
+        if instant >= self.ping_at {
+            self.ping_at = instant + PING_PERIOD;
+            self.socket.ping();
+        }
+        if self.socket.waiting_bytes() > 0 && instant >= self.stalled_since + STALL_TIME_MAX {
+            return self.give_up();
+        }
+        let now = self.now();
+        if now.elapsed >= self.session.next_tick(now) {
+            let effects = self.session.tick(now);
+            self.start(effects);
+        }
     }
 
     fn shut_down(&mut self) {
@@ -226,15 +355,12 @@ impl Connection {
         self.start(effects);
     }
 
-    fn close_too_large(&self) {
-        self.outbox.close_too_large();
-    }
-
     /// Starts effects in order. None of them is waited for.
     fn start(&mut self, effects: Effects) {
-        for effect in effects {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Send(message) => self.outbox.send(message),
+                Effect::Send(message) => self.socket.send(&message),
                 Effect::Close(frame) => self.close(frame),
                 Effect::Authenticate(credentials) => {
                     let (state, done) = (Arc::clone(&self.state), self.done.clone());
@@ -272,14 +398,24 @@ impl Connection {
                 Effect::ComputeTransition(job) => {
                     let computation = Computation {
                         state: Arc::clone(&self.state),
-                        metadata: Arc::clone(&self.metadata),
-                        identity: job.identity.clone(),
+                        asker: Asker {
+                            visitor: Arc::clone(&job.identity.0),
+                            metadata: Arc::clone(&self.metadata),
+                            caller: Caller::SyncWorker,
+                            request_id: None,
+                        },
                         waker: Arc::clone(&self.waker),
                     };
+                    // A mutation without an answer may be part of what is known, and has to be answered first.
+                    let known = self.own_mutations.is_empty().then(|| computation.at_once(&job)).flatten();
+                    if let Some(computed) = known {
+                        effects.extend(self.session.transition_computed(job.id, Ok(computed), self.now()));
+                        continue;
+                    }
                     let (done, id) = (self.done.clone(), job.id);
                     let own_mutations = self.own_mutations.clone();
                     self.computation = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-                        let result = guarded(compute::transition(computation, job))
+                        let result = guarded(computation.transition(&job))
                             .await
                             .unwrap_or(Err(ComputeFailure::Close(CloseReason::InternalServerError)));
                         if let Ok(Computed { ts, .. }) = &result {
@@ -292,9 +428,9 @@ impl Connection {
         }
     }
 
-    fn close(&self, frame: CloseFrame) {
+    fn close(&mut self, frame: CloseFrame) {
         tracing::debug!(?frame, session = ?self.session.session_id(), "closing a socket");
-        self.outbox.close(frame);
+        self.socket.close(frame);
     }
 }
 

@@ -6,16 +6,13 @@
 mod compute;
 mod connection;
 mod identity;
-mod interest;
-mod outbox;
 mod own_mutations;
-mod query_cache;
+pub(crate) mod printing;
 mod requests;
+mod socket;
 mod upgrade;
 
 use std::sync::Arc;
-
-pub(crate) use query_cache::QueryCache;
 
 use axum::body::Body;
 use axum::extract::State as Shared;
@@ -58,10 +55,11 @@ fn open(state: Arc<State>, segment: Option<&str>, request: Request<Body>) -> Res
             format!("This server holds {} WebSockets at once.", state.config.limits.sockets_max),
         ));
     };
-    let (response, socket) = upgrade::Handshake::check(request)?.accept();
+    let (response, socket) = upgrade::Handshake::check(request, state.config.compression)?.accept();
     state.tasks.clone().spawn(async move {
         if let Some(socket) = socket.await {
-            connection::run(state, client, metadata, socket).await;
+            // Boxed, so that a handshake that never ends does not take the room of a connection.
+            Box::pin(connection::run(state, client, metadata, socket)).await;
         }
         drop(place);
     });

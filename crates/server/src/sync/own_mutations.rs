@@ -34,6 +34,11 @@ impl OwnMutations {
         self.0.send_modify(|unanswered| drop(unanswered.pop_front()));
     }
 
+    /// Whether every mutation has its answer.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// Waits until no mutation is unanswered whose commit is part of the visible state at `ts`.
     pub(super) async fn let_pass(&self, ts: Timestamp) {
         let mut unanswered = self.0.subscribe();

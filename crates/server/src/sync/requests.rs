@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use freshet_functions::log::LogLine;
 use freshet_functions::{
     CallError, Caller, CommitWatch, ErrorClass, FunctionCall, FunctionError, RequestId, RequestMetadata,
     SessionRequest,
 };
+use freshet_sync::CloseReason;
 use freshet_sync::session::{ActionOutcome, MutationOutcome, RequestJob};
-use freshet_sync::{CloseReason, FunctionFailure};
 
 use super::identity::SocketIdentity;
+use super::printing::{failure, log_lines};
 use crate::access::Operation;
 use crate::state::State;
 
@@ -128,24 +128,8 @@ fn call(metadata: &RequestMetadata, request_id: RequestId, job: RequestJob<Socke
 }
 
 /// What functions see of the request, with the token of the identity that is in force.
-pub(super) fn with_token(metadata: &RequestMetadata, identity: &SocketIdentity) -> RequestMetadata {
+fn with_token(metadata: &RequestMetadata, identity: &SocketIdentity) -> RequestMetadata {
     RequestMetadata { auth_token: identity.0.token.clone(), ..metadata.clone() }
-}
-
-/// A failure as this server's clients may see it.
-pub(super) fn failure(
-    state: &State,
-    request_id: RequestId,
-    message: String,
-    data: Option<String>,
-) -> FunctionFailure {
-    let detail = (!state.config.redact).then_some(message);
-    FunctionFailure { request_id: request_id.to_string(), detail, data }
-}
-
-/// Console lines as this server's clients may see them.
-pub(super) fn log_lines(state: &State, lines: &[LogLine]) -> Vec<String> {
-    if state.config.redact { Vec::new() } else { lines.iter().map(LogLine::to_client_text).collect() }
 }
 
 /// Why the socket has to close because of this error; `None` when the call itself is at fault.

@@ -1,32 +1,29 @@
 //! The WebSocket handshake.
 //!
-//! Done here rather than by the web framework, because transitions larger than one frame have to be sent as several
-//! frames, which the framework's messages cannot express.
+//! Afterwards the connection's bytes go past the HTTP server's buffers, straight between the kernel and the socket.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::Response;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use freshet_websocket::Compression;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use sha1::{Digest, Sha1};
+use tokio::net::TcpStream;
 
+use super::socket::Socket;
+use crate::config::SocketCompression;
 use crate::edge::error::ApiError;
 
-/// Largest message and frame that a client may send.
-const MESSAGE_BYTES_MAX: usize = 64 << 20;
-const FRAME_BYTES_MAX: usize = 16 << 20;
-/// Allocated for every socket, idle ones too: thousands of them must fit into memory.
-const READ_BUFFER_BYTES: usize = 4 << 10;
-const WRITE_BUFFER_BYTES: usize = 4 << 10;
-
-/// An open socket.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+/// What RFC 6455 has every server append to the client's key.
+const ACCEPT_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A handshake that was accepted but not yet answered.
 pub(super) struct Handshake {
     accept: String,
+    compression: Option<Compression>,
     on_upgrade: OnUpgrade,
 }
 
@@ -35,7 +32,10 @@ impl Handshake {
     ///
     /// # Errors
     /// 400 `InvalidWebSocketUpgrade`, 426 for an unknown protocol version.
-    pub(super) fn check(mut request: Request<Body>) -> Result<Self, ApiError> {
+    pub(super) fn check(
+        mut request: Request<Body>,
+        compression: SocketCompression,
+    ) -> Result<Self, ApiError> {
         let refuse = |message: &'static str| Err(ApiError::bad_request("InvalidWebSocketUpgrade", message));
         let headers = request.headers();
         if request.method() != Method::GET {
@@ -56,11 +56,15 @@ impl Handshake {
         let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
             return refuse("The Sec-WebSocket-Key header is missing.");
         };
-        let accept = derive_accept_key(key.as_bytes());
+        let accept = BASE64.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_SUFFIX).finalize());
+        let compression = match compression {
+            SocketCompression::Off => None,
+            SocketCompression::On { window_bits_max } => negotiate(headers, window_bits_max),
+        };
         let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
             return refuse("This connection cannot be turned into a WebSocket.");
         };
-        Ok(Self { accept, on_upgrade })
+        Ok(Self { accept, compression, on_upgrade })
     }
 
     /// The 101 answer, and the socket that exists once the answer is sent.
@@ -74,19 +78,33 @@ impl Handshake {
             header::SEC_WEBSOCKET_ACCEPT,
             HeaderValue::from_str(&self.accept).expect("base64 fits into a header"),
         );
-        let on_upgrade = self.on_upgrade;
+        if let Some(compression) = self.compression {
+            headers.insert(
+                header::SEC_WEBSOCKET_EXTENSIONS,
+                HeaderValue::from_str(&compression.response()).expect("it is plain text"),
+            );
+        }
         let socket = async move {
-            let upgraded = on_upgrade.await.ok()?;
-            let config = WebSocketConfig::default()
-                .max_message_size(Some(MESSAGE_BYTES_MAX))
-                .max_frame_size(Some(FRAME_BYTES_MAX))
-                .read_buffer_size(READ_BUFFER_BYTES)
-                .write_buffer_size(WRITE_BUFFER_BYTES);
-            let io = TokioIo::new(upgraded);
-            Some(WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await)
+            let upgraded = self.on_upgrade.await.ok()?;
+            let parts = match upgraded.downcast::<TokioIo<TcpStream>>() {
+                Ok(parts) => parts,
+                Err(_) => {
+                    tracing::error!("a WebSocket is on something else than a TCP connection");
+                    return None;
+                }
+            };
+            Some(Socket::new(parts.io.into_inner(), parts.read_buf, self.compression))
         };
         (response, socket)
     }
+}
+
+fn negotiate(headers: &HeaderMap, window_bits_max: u8) -> Option<Compression> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_EXTENSIONS)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|offers| Compression::negotiate(offers, window_bits_max))
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {

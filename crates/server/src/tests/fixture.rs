@@ -15,6 +15,7 @@ use freshet_functions::{
 };
 use freshet_instance::{AdminKeyClaims, AdminKeys, InstanceSecret};
 use freshet_store::MemoryStore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,7 +23,10 @@ use tokio_util::task::TaskTracker;
 use super::app::{App, AppCode, AppHost};
 use super::request::{Answer, TestRequest};
 use crate::dispatch::{Dispatcher, Door};
-use crate::{EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, StartError};
+use crate::state::State;
+use crate::{
+    EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError,
+};
 
 const LANES: usize = 2;
 
@@ -59,6 +63,7 @@ impl Fixture {
             site_origin: "http://127.0.0.1:3211".into(),
             instance_name: "test-instance".parse().unwrap(),
             redact: false,
+            compression: SocketCompression::default(),
             limits: EdgeLimits::default(),
         };
         change(&mut config);
@@ -168,6 +173,24 @@ impl Fixture {
         TestRequest::new(self.dispatcher.clone(), Door::Site, method, path)
     }
 
+    /// The state behind requests that do not come over the network.
+    pub(super) fn state(&self) -> &State {
+        self.dispatcher.state()
+    }
+
+    /// `POST /api/query` over the network.
+    pub(super) async fn http_query(&self, body: &str) -> serde_json::Value {
+        let mut stream = tokio::net::TcpStream::connect(self.addr()).await.unwrap();
+        let request = format!(
+            "POST /api/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
     pub(super) async fn get(&self, path: &str) -> Answer {
         self.request(Method::GET, path).send().await
     }
@@ -177,7 +200,7 @@ impl Fixture {
     }
 
     pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }

@@ -5,6 +5,7 @@ mod calls;
 mod credentials;
 mod fixture;
 mod http_actions;
+mod http_queries;
 mod http_rules;
 mod live_queries;
 mod request;

@@ -4,8 +4,10 @@
 //! frames can be compared as text.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use freshet_values::Timestamp;
+use freshet_websocket::{Part, Text};
 
 use crate::answer::{Answer, FunctionFailure};
 use crate::message::client::{QueryId, RequestNumber};
@@ -63,15 +65,15 @@ pub enum FrameKind {
 pub struct ServerMessage {
     /// What it is.
     pub kind: FrameKind,
-    /// The frame's text.
-    pub text: String,
+    /// The frame's text. Results in it are shared with all who are told the same.
+    pub text: Text,
     /// Whether a Transition is complete once this frame is written: each of them frees one place for back-pressure.
     pub ends_transition: bool,
 }
 
 impl ServerMessage {
-    fn new(kind: FrameKind, text: String) -> Self {
-        Self { kind, text, ends_transition: kind == FrameKind::Transition }
+    fn new(kind: FrameKind, text: impl Into<Text>) -> Self {
+        Self { kind, text: text.into(), ends_transition: kind == FrameKind::Transition }
     }
 
     /// The keep-alive frame.
@@ -181,12 +183,9 @@ pub fn transition(
     end: &StateVersion,
     modifications: &[Modification<'_>],
     clocks: Option<ClockFields>,
-) -> String {
-    let size = modifications.iter().map(|modification| match modification {
-        Modification::Answered(_, answer) => answer.fields().len() + 64,
-        Modification::Removed(_) => 64,
-    });
-    let mut out = String::with_capacity(size.sum::<usize>() + 320);
+) -> Text {
+    let mut parts = Vec::with_capacity(2 * modifications.len() + 1);
+    let mut out = String::with_capacity(320);
     out.push_str(r#"{"type":"Transition","startVersion":"#);
     start.write(&mut out);
     out.push_str(r#","endVersion":"#);
@@ -200,7 +199,9 @@ pub fn transition(
             Modification::Answered(query_id, answer) => {
                 let kind = if answer.is_failure() { "QueryFailed" } else { "QueryUpdated" };
                 write(&mut out, format_args!(r#"{{"type":"{kind}","queryId":{query_id},"#));
-                out.push_str(answer.fields());
+                // Here, between a comma and a field's name, a message may have spaces, as shared texts demand.
+                parts.push(Part::Own(std::mem::take(&mut out)));
+                parts.push(Part::Shared { slot: *query_id, text: Arc::clone(answer.fields()) });
                 out.push('}');
             }
             Modification::Removed(query_id) => {
@@ -216,18 +217,23 @@ pub fn transition(
         );
     }
     out.push('}');
-    out
+    parts.push(Part::Own(out));
+    Text::new(parts)
 }
 
 /// The frames that carry a Transition: itself, or pieces of at most `piece_bytes_max` bytes of its text when it is larger
 /// than that. `transition_id` only has to be the same in all pieces.
 pub fn transition_frames(
-    text: String,
+    text: Text,
     transition_id: u64,
     piece_bytes_max: Option<usize>,
 ) -> Vec<ServerMessage> {
+    let whole;
     let pieces = match piece_bytes_max {
-        Some(bytes_max) if text.len() > bytes_max => pieces(&text, bytes_max),
+        Some(bytes_max) if text.len() > bytes_max => {
+            whole = text.to_string();
+            pieces(&whole, bytes_max)
+        }
         _ => return vec![ServerMessage::new(FrameKind::Transition, text)],
     };
     let total = pieces.len();
@@ -240,7 +246,7 @@ pub fn transition_frames(
             format_args!(r#","partNumber":{number},"totalParts":{total},"transitionId":"{transition_id}"}}"#),
         );
         let ends_transition = number + 1 == total;
-        ServerMessage { kind: FrameKind::TransitionChunk, text: out, ends_transition }
+        ServerMessage { kind: FrameKind::TransitionChunk, text: out.into(), ends_transition }
     };
     pieces.into_iter().enumerate().map(frame).collect()
 }

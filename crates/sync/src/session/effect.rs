@@ -201,6 +201,8 @@ pub struct JobQuery<S> {
     /// `Some`: the client holds a result that was still good when the job was made. If this subscription is valid up to
     /// the chosen timestamp, answer [`QueryOutcome::Unchanged`] without running; else run. `None`: run.
     pub held: Option<S>,
+    /// Whether the client has been shown no result of it on this connection yet.
+    pub is_new: bool,
 }
 
 /// A query's function and arguments.

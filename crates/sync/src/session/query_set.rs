@@ -156,6 +156,7 @@ impl<S: Subscription> QuerySet<S> {
                     call: call.clone(),
                     journal: query.journal.clone(),
                     held: held.map(|held| held.subscription.clone()),
+                    is_new: query.shown.is_none(),
                 })
             }
         });

@@ -238,7 +238,7 @@ impl World {
                 Effect::Send(message) => {
                     self.unwritten += usize::from(message.ends_transition);
                     let transitions = self.client.transitions;
-                    self.client.receives(&message.text);
+                    self.client.receives(&message.text.to_string());
                     if self.client.transitions > transitions {
                         self.check_views();
                     }

@@ -145,7 +145,11 @@ fn a_bad_frame_ends_the_connection_with_a_fatal_error() {
         bad(&mut driver);
         let message = driver.sent.pop_front().unwrap();
         assert_eq!(message.kind, FrameKind::FatalError);
-        assert!(message.text.contains("Received Invalid JSON on websocket: "), "{}", message.text);
+        assert!(
+            message.text.to_string().contains("Received Invalid JSON on websocket: "),
+            "{}",
+            message.text
+        );
         assert_eq!(driver.closed, Some(CloseFrame::Empty));
     }
 }

@@ -71,7 +71,7 @@ fn a_query_added_and_removed_before_a_transition_is_reported_as_removed() {
     driver.receive(&remove(2, &[5]));
     driver.compute_all(11, "1");
     driver.compute_all(11, "1");
-    let last = driver.sent.pop_back().unwrap().text;
+    let last = driver.sent.pop_back().unwrap().text.to_string();
     assert!(last.contains(r#""modifications":[{"type":"QueryRemoved","queryId":5}]"#), "{last}");
 }
 
@@ -243,7 +243,7 @@ fn a_mutation_that_cannot_run_is_answered_in_its_turn() {
     driver.settle_mutation();
     assert!(driver.sent.is_empty() && driver.mutation.is_none());
     driver.answer_mutation(0, 11);
-    let answers: Vec<String> = driver.sent.drain(..).map(|message| message.text).collect();
+    let answers: Vec<String> = driver.sent.drain(..).map(|message| message.text.to_string()).collect();
     assert!(
         answers[0].contains(r#""requestId":0"#) && answers[1].contains(r#""requestId":1"#),
         "{answers:?}"
@@ -371,7 +371,7 @@ fn a_bad_path_fails_only_its_own_query_or_request() {
     driver.receive(&bad(action(0)));
     driver.commit_mutation("1", 11);
     assert!(driver.closed.is_none() && driver.actions.is_empty());
-    let frames: Vec<String> = driver.sent.drain(..).map(|message| message.text).collect();
+    let frames: Vec<String> = driver.sent.drain(..).map(|message| message.text.to_string()).collect();
     assert!(frames[0].contains(r#""type":"QueryFailed","queryId":0"#), "{}", frames[0]);
     assert!(frames[0].contains("is not a valid path to a Convex function"), "{}", frames[0]);
     assert!(frames[1].contains(r#""type":"QueryUpdated","queryId":1"#), "{}", frames[1]);
@@ -439,7 +439,7 @@ fn an_expired_identity_runs_nothing_and_is_shown_nothing() {
         driver.compute_all(10, "1");
         driver.sent.clear();
         act(&mut driver);
-        let frame = driver.sent.pop_back().unwrap().text;
+        let frame = driver.sent.pop_back().unwrap().text.to_string();
         assert!(frame.contains(r#""baseVersion":1,"authUpdateAttempted":false"#), "{frame}");
         assert!(frame.contains("Convex token identity expired"), "{frame}");
         assert_eq!(driver.closed, Some(CloseFrame::Empty));

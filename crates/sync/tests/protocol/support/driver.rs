@@ -225,7 +225,7 @@ impl Driver {
 
     /// The text of the next frame sent.
     pub(crate) fn next_frame(&mut self) -> Option<String> {
-        self.sent.pop_front().map(|message| message.text)
+        self.sent.pop_front().map(|message| message.text.to_string())
     }
 }
 

@@ -1,83 +1,96 @@
-//! Results of queries, shared by all connections that ask the same.
+//! Results of queries, as long as they are good.
 //!
 //! A result answers at a timestamp if it was computed at that or an earlier one and nothing that it read was written
 //! in between. Results that looked at the caller's identity answer equal callers only; results that looked at the
-//! clock grow old. Equal questions that come at the same time are computed once. Failures are never kept.
+//! clock grow old. Equal questions that come at the same time are computed once. Failures
+//! of functions are kept for a moment: many who ask in vain cost no more than one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use freshet_database::ReadSet;
-use freshet_functions::Identity;
 use freshet_functions::log::LogLine;
+use freshet_functions::{FunctionError, Identity, RequestId};
 use freshet_sync::Answer;
-use freshet_sync::session::QueryCall;
 use freshet_values::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
-use super::interest::Interest;
+use super::question::Question;
+use super::watch::Watch;
 
 /// How long a result that looked at the clock may be given to others.
 const CLOCK_AGE_MAX: Duration = Duration::from_secs(17);
+/// The same for a failure, which may have had a passing reason.
+const FAILURE_AGE_MAX: Duration = Duration::from_secs(5);
+/// Watched queries that are run again at the same time; others wait for their turn.
+const REFRESHES_MAX: usize = 64;
 /// Dead turns are not swept out before there are this many.
 const TURNS_SWEPT_MIN: usize = 1_024;
 /// What an entry costs besides its parts: maps, counters, its subscription.
 const ENTRY_OVERHEAD_BYTES: usize = 1_024;
-
-/// A question, without the identity of who asks.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Question(Arc<QuestionParts>);
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct QuestionParts {
-    path: String,
-    component: String,
-    args: Arc<str>,
-    journal: Option<Arc<str>>,
-    /// Callers who may reach internal functions get other answers than those who may not.
-    internal: bool,
-}
-
-impl Question {
-    pub(super) fn new(call: &QueryCall, journal: Option<&Arc<str>>, identity: &Identity) -> Self {
-        Self(Arc::new(QuestionParts {
-            path: call.target.path.to_string(),
-            component: call.target.component.to_string(),
-            args: Arc::clone(&call.args),
-            journal: journal.cloned(),
-            internal: identity.may_call_internal(),
-        }))
-    }
-
-    fn size(&self) -> usize {
-        let QuestionParts { path, component, args, journal, .. } = &*self.0;
-        path.len() + component.len() + args.len() + journal.as_ref().map_or(0, |journal| journal.len())
-    }
-}
 
 /// A question and for whom it was answered; `None` when the answer is the same for everybody.
 type Key = (Question, Option<Identity>);
 
 /// A result and what decides how long it is good.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// What clients are told.
-    pub(super) answer: Arc<Answer>,
+    pub(crate) answer: Arc<Answer>,
+    /// How the function failed, if it did.
+    pub(crate) failure: Option<Arc<FunctionError>>,
     /// What the execution printed, for the log stream.
-    pub(super) log_lines: Arc<[LogLine]>,
+    pub(crate) log_lines: Arc<[LogLine]>,
     /// Length of the result's JSON text in bytes.
-    pub(super) return_bytes: usize,
+    pub(crate) return_bytes: usize,
+    /// Names the execution.
+    pub(crate) request_id: RequestId,
+    /// Over everything that was read.
+    pub(crate) watch: Arc<Watch>,
     /// What was read.
     pub(super) read_set: Arc<ReadSet>,
     /// The snapshot it was computed at.
-    pub(super) ts: Timestamp,
-    /// Invalid once something that was read has changed.
-    pub(super) interest: Interest,
+    pub(crate) ts: Timestamp,
     /// Whether it depends on who asked.
     pub(super) observed_identity: bool,
     /// Whether it depends on when it was asked.
     pub(super) observed_time: bool,
+}
+
+impl Shared {
+    /// What the function returned, as encoded JSON text, or how it failed.
+    pub(crate) fn result(&self) -> Result<String, FunctionError> {
+        match &self.failure {
+            Some(failure) => Err(failure.as_ref().clone()),
+            None => Ok(self.answer.value().unwrap_or_default().to_owned()),
+        }
+    }
+}
+
+/// What the cache has for a question at a moment.
+pub(crate) enum Found {
+    /// An answer.
+    Good(Shared),
+    /// An answer, but only of a later moment.
+    Later,
+    /// None.
+    Nothing,
+}
+
+/// How the cache is doing, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CacheStatistics {
+    /// Questions that were answered without an execution.
+    pub(crate) hits: u64,
+    /// Questions that needed one.
+    pub(crate) misses: u64,
+    /// Results kept.
+    pub(crate) entries: usize,
+    /// Bytes that they take, roughly.
+    pub(crate) bytes: usize,
 }
 
 struct Entry {
@@ -109,20 +122,69 @@ struct Contents {
 pub(crate) struct QueryCache {
     contents: Mutex<Contents>,
     bytes_max: usize,
+    refreshes: Semaphore,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 impl QueryCache {
     /// An empty cache that will not grow beyond this.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { contents: Mutex::default(), bytes_max }
+        Self {
+            contents: Mutex::default(),
+            bytes_max,
+            refreshes: Semaphore::new(REFRESHES_MAX),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
     /// A result that is good at `ts` for `identity`.
-    pub(super) fn find(&self, question: &Question, identity: &Identity, ts: Timestamp) -> Option<Shared> {
+    pub(crate) fn find(&self, question: &Question, identity: &Identity, ts: Timestamp) -> Found {
         let mut contents = self.contents.lock();
-        contents
-            .take_good((question.clone(), None), ts)
-            .or_else(|| contents.take_good((question.clone(), Some(identity.clone())), ts))
+        match contents.take((question.clone(), None), Some(ts)) {
+            Found::Nothing if contents.personal.contains_key(question) => {
+                contents.take((question.clone(), Some(identity.clone())), Some(ts))
+            }
+            found => found,
+        }
+    }
+
+    /// The newest result for `identity`, whether or not it is still good.
+    pub(crate) fn newest(&self, question: &Question, identity: &Identity) -> Option<Shared> {
+        let mut contents = self.contents.lock();
+        let found = match contents.take((question.clone(), None), None) {
+            Found::Nothing if contents.personal.contains_key(question) => {
+                contents.take((question.clone(), Some(identity.clone())), None)
+            }
+            found => found,
+        };
+        match found {
+            Found::Good(shared) => Some(shared),
+            Found::Later | Found::Nothing => None,
+        }
+    }
+
+    /// Counts an answer that was found, or one that was not.
+    pub(crate) fn count(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How it is doing.
+    pub(crate) fn statistics(&self) -> CacheStatistics {
+        let contents = self.contents.lock();
+        CacheStatistics {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            entries: contents.entries.len(),
+            bytes: contents.bytes,
+        }
+    }
+
+    /// Places for refreshes.
+    pub(super) fn refreshes(&self) -> &Semaphore {
+        &self.refreshes
     }
 
     /// The turn to compute an answer. Callers with the same question queue up, so that all but the first find the
@@ -165,23 +227,35 @@ impl QueryCache {
 }
 
 impl Contents {
-    fn take_good(&mut self, key: Key, ts: Timestamp) -> Option<Shared> {
-        let entry = self.entries.get_mut(&key)?;
-        if entry.shared.ts > ts {
-            // Too new for this question, but good for others.
-            return None;
-        }
-        let too_old = entry.shared.observed_time && entry.stored_at.elapsed() > CLOCK_AGE_MAX;
-        if too_old || !entry.shared.interest.is_valid_through(ts) {
+    /// The result of a key: at a moment, or the newest.
+    fn take(&mut self, key: Key, ts: Option<Timestamp>) -> Found {
+        let Some(entry) = self.entries.get_mut(&key) else { return Found::Nothing };
+        let age_max = match (&entry.shared.failure, entry.shared.observed_time) {
+            (Some(_), _) => FAILURE_AGE_MAX,
+            (None, true) => CLOCK_AGE_MAX,
+            (None, false) => Duration::MAX,
+        };
+        if entry.stored_at.elapsed() > age_max {
             self.remove(&key);
-            return None;
+            return Found::Nothing;
         }
-        self.uses += 1;
-        self.by_use.remove(&entry.last_use);
-        entry.last_use = self.uses;
+        if let Some(ts) = ts {
+            if entry.shared.ts > ts {
+                return Found::Later;
+            }
+            if !entry.shared.watch.is_valid_through(ts) {
+                self.remove(&key);
+                return Found::Nothing;
+            }
+        }
         let shared = entry.shared.clone();
-        self.by_use.insert(self.uses, key);
-        Some(shared)
+        if entry.last_use != self.uses {
+            self.uses += 1;
+            self.by_use.remove(&entry.last_use);
+            entry.last_use = self.uses;
+            self.by_use.insert(self.uses, key);
+        }
+        Found::Good(shared)
     }
 
     fn insert(&mut self, key: Key, shared: Shared, bytes: usize) {
