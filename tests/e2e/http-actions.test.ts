@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { TestApp } from "../src/app.ts";
-import { FreshetServer } from "../src/server.ts";
+import { eventually, FreshetServer } from "../src/server.ts";
 
 let server: FreshetServer;
 let app: TestApp;
@@ -90,6 +90,25 @@ describe("HTTP actions", () => {
     const body = (await response.json()) as { code: string; trace: string };
     expect(body.code).toMatch(/^\[Request ID: [0-9a-f]{16}\] Server Error: Uncaught Error: http on purpose/);
     expect(body.trace).toContain("convex/http.ts");
+  });
+
+  it("hear of a client that leaves before there is an answer, and go on", async () => {
+    const count = async (name: string): Promise<number> => {
+      const response = await fetch(`${server.url}/api/query`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ path: "counters:get", args: { name } }),
+      });
+      return ((await response.json()) as { value: number }).value;
+    };
+    const controller = new AbortController();
+    const request = fetch(`${server.siteUrl}/silent`, { signal: controller.signal });
+    const failed = expect(request).rejects.toThrow();
+    await eventually("the handler to begin", async () => ((await count("silent began")) === 1 ? true : undefined));
+    expect(await count("silent left")).toBe(0);
+    controller.abort();
+    await failed;
+    await eventually("the handler to hear of it", async () => ((await count("silent left")) === 1 ? true : undefined));
   });
 
   it("go on when a client leaves early", async () => {

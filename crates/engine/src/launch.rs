@@ -4,6 +4,7 @@
 //! so that a release is a binary and an addon, whatever version of the runtime the directory has seen before.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 pub use freshet_functions::code::ContextPolicy;
@@ -30,8 +31,12 @@ pub struct EngineConfig {
     pub host: String,
     /// Port of the API.
     pub port: u16,
-    /// Port of HTTP actions.
-    pub site_port: u16,
+    /// Port of HTTP actions; `None` to serve them on the API's port only.
+    pub site_port: Option<u16>,
+    /// Header in which the operator's proxy tells the client's address.
+    pub client_ip_header: Option<String>,
+    /// Requests per second of one address without an admin key.
+    pub rate_limit: Option<NonZeroU32>,
     /// URL at which clients reach the API; becomes `CONVEX_CLOUD_URL`. No trailing slash.
     pub api_origin: String,
     /// URL at which HTTP actions are reached; becomes `CONVEX_SITE_URL`. No trailing slash.
@@ -62,7 +67,7 @@ pub struct EngineConfig {
 pub struct ReadyReport {
     /// Bound address of the API.
     pub api_addr: String,
-    /// Bound address of HTTP actions.
+    /// Bound address of HTTP actions; empty if they have none of their own.
     pub site_addr: String,
     /// Milliseconds from the start of the engine's own code to listening.
     pub startup_ms: u64,

@@ -165,7 +165,9 @@ impl Engine {
         };
         let server_config = ServerConfig {
             api_addr: address(&config.host, config.port)?,
-            site_addr: Some(address(&config.host, config.site_port)?),
+            site_addr: config.site_port.map(|port| address(&config.host, port)).transpose()?,
+            client_ip_header: config.client_ip_header.as_deref().and_then(|name| name.parse().ok()),
+            rate_limit: config.rate_limit,
             api_origin: config.api_origin.clone(),
             site_origin: config.site_origin.clone(),
             instance_name: name,

@@ -1,5 +1,6 @@
 //! The command line as the user sees it. No defaults that depend on the environment live here: see `settings`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -62,10 +63,14 @@ pub(crate) struct ListenArgs {
     /// Port of HTTP actions; 0 picks a free one [env: SITE_PROXY_PORT] [default: the port after the API's]
     #[arg(long, alias = "site-proxy-port")]
     pub(crate) site_port: Option<u16>,
-    /// URL at which clients reach the API [env: CONVEX_CLOUD_ORIGIN] [default: http://127.0.0.1:PORT]
+    /// Serve HTTP actions below /http of the API's port only, and listen on no other
+    #[arg(long, conflicts_with = "site_port")]
+    pub(crate) single_port: bool,
+    /// URL at which clients reach the API; it may have a path [env: CONVEX_CLOUD_ORIGIN] [default: http://127.0.0.1:PORT]
     #[arg(long, value_name = "URL", alias = "convex-origin")]
     pub(crate) origin: Option<String>,
-    /// URL at which HTTP actions are reached [env: CONVEX_SITE_ORIGIN] [default: http://127.0.0.1:SITE_PORT]
+    /// URL at which HTTP actions are reached [env: CONVEX_SITE_ORIGIN] [default: http://127.0.0.1:SITE_PORT, with --single-port
+    /// the API's with /http]
     #[arg(long, value_name = "URL", alias = "convex-site")]
     pub(crate) site_origin: Option<String>,
     /// Threads that run queries and mutations [env: FRESHET_LANES] [default: one for each processor]
@@ -80,6 +85,14 @@ pub(crate) struct ListenArgs {
     /// in it [env: FRESHET_CONTEXTS] [default: verified]
     #[arg(long, value_name = "MODE")]
     pub(crate) contexts: Option<String>,
+    /// Header in which your own proxy appends the client's address, such as `x-forwarded-for`; without, no header is believed
+    /// [env: FRESHET_CLIENT_IP_HEADER]
+    #[arg(long, value_name = "HEADER")]
+    pub(crate) client_ip_header: Option<String>,
+    /// Requests per second that one address may make without an admin key, with bursts of four seconds' worth; opening a
+    /// WebSocket is one request [env: FRESHET_RATE_LIMIT] [default: no limit]
+    #[arg(long, value_name = "N")]
+    pub(crate) rate_limit: Option<NonZeroU32>,
     /// Compression for WebSocket clients that offer it: `off`, or the base-2 logarithm of the window that clients are to keep,
     /// 9 to 15 [env: FRESHET_WEBSOCKET_COMPRESSION] [default: 15]
     #[arg(long, value_name = "BITS|off")]

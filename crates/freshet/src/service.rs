@@ -68,13 +68,17 @@ impl Service {
                 }
             })?;
         ports::ensure_free(&settings.host, settings.ports.api, style.port_advice)?;
-        ports::ensure_free(&settings.host, settings.ports.site, style.site_port_advice)?;
+        if !settings.single_port {
+            ports::ensure_free(&settings.host, settings.ports.site, style.site_port_advice)?;
+        }
         let instance = Instance::open_or_create(&directory, credentials)?;
         let config = EngineConfig {
             data_dir: directory.path().to_owned(),
             host: settings.host.clone(),
             port: settings.ports.api,
-            site_port: settings.ports.site,
+            site_port: (!settings.single_port).then_some(settings.ports.site),
+            client_ip_header: settings.client_ip_header.clone(),
+            rate_limit: settings.rate_limit,
             api_origin: settings.api_origin.clone(),
             site_origin: settings.site_origin.clone(),
             instance_name: instance.name.to_string(),

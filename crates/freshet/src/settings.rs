@@ -2,9 +2,11 @@
 //!
 //! An empty variable counts as unset, because compose files pass unset variables on as empty ones.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use axum::http::HeaderName;
 use freshet_engine::launch::ContextPolicy;
 use freshet_instance::ConfiguredCredentials;
 
@@ -38,6 +40,10 @@ pub(crate) fn environment(key: &str) -> Option<String> {
 pub(crate) struct ListenSettings {
     pub(crate) host: String,
     pub(crate) ports: Ports,
+    /// Whether HTTP actions are served on the API's port only.
+    pub(crate) single_port: bool,
+    pub(crate) client_ip_header: Option<String>,
+    pub(crate) rate_limit: Option<NonZeroU32>,
     pub(crate) api_origin: String,
     pub(crate) site_origin: String,
     pub(crate) lanes: usize,
@@ -77,12 +83,29 @@ impl ListenSettings {
         };
         let ports = ports::resolve(&host, api, site)?;
 
-        let origin = |flag: &Option<String>, name: &str, key: &str, port: u16| -> Result<String> {
+        let origin = |flag: &Option<String>, name: &str, key: &str, default: String| -> Result<String> {
             match flag.clone().or_else(|| set(key)) {
                 Some(text) => parse_origin(&text).with_context(|| format!("{name} (or {key})")),
-                None => Ok(format!("http://127.0.0.1:{port}")),
+                None => Ok(default),
             }
         };
+        let local = |port: u16| format!("http://127.0.0.1:{port}");
+        let api_origin = origin(&args.origin, "--origin", "CONVEX_CLOUD_ORIGIN", local(ports.api))?;
+        let site_default = if args.single_port { format!("{api_origin}/http") } else { local(ports.site) };
+        let site_origin = origin(&args.site_origin, "--site-origin", "CONVEX_SITE_ORIGIN", site_default)?;
+        let rate_limit = match (args.rate_limit, set("FRESHET_RATE_LIMIT")) {
+            (Some(limit), _) => Some(limit),
+            (None, Some(text)) => Some(text.parse().map_err(|_| {
+                misconfigured(format!("FRESHET_RATE_LIMIT: {text:?} is not a number of requests per second"))
+            })?),
+            (None, None) => None,
+        };
+        let client_ip_header = args.client_ip_header.clone().or_else(|| set("FRESHET_CLIENT_IP_HEADER"));
+        if let Some(name) = &client_ip_header {
+            name.parse::<HeaderName>().map_err(|_| {
+                misconfigured(format!("--client-ip-header: {name:?} is not the name of an HTTP header"))
+            })?;
+        }
         let lanes = match (args.lanes, set("FRESHET_LANES")) {
             (Some(lanes), _) => lanes,
             (None, Some(text)) => text
@@ -119,8 +142,11 @@ impl ListenSettings {
             contexts,
             websocket_window_bits: window_bits(compression.as_deref())?,
             audit_determinism: args.audit_determinism || switched_on("FRESHET_AUDIT_DETERMINISM"),
-            api_origin: origin(&args.origin, "--origin", "CONVEX_CLOUD_ORIGIN", ports.api)?,
-            site_origin: origin(&args.site_origin, "--site-origin", "CONVEX_SITE_ORIGIN", ports.site)?,
+            api_origin,
+            site_origin,
+            single_port: args.single_port,
+            client_ip_header,
+            rate_limit,
             host,
             ports,
             lanes,
@@ -213,6 +239,23 @@ mod tests {
         for text in ["api.example", "ftp://api.example", "https://", "http://a b"] {
             assert!(origin(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn with_a_single_port_http_actions_are_below_the_api() {
+        let origin = Some("https://a.example/base".to_owned());
+        let settings =
+            resolve(&ListenArgs { single_port: true, origin, ..ListenArgs::default() }, &[]).unwrap();
+        assert_eq!(settings.site_origin, "https://a.example/base/http");
+    }
+
+    #[test]
+    fn what_a_proxy_says_is_believed_in_one_well_named_header() {
+        let named =
+            |name: &str| ListenArgs { client_ip_header: Some(name.to_owned()), ..ListenArgs::default() };
+        assert!(resolve(&named("X-Forwarded-For"), &[]).is_ok());
+        assert!(resolve(&named("not a header"), &[]).is_err());
+        assert!(resolve(&ListenArgs::default(), &[("FRESHET_RATE_LIMIT", "0")]).is_err());
     }
 
     #[test]

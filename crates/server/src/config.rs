@@ -1,8 +1,10 @@
 //! What the operator decides about the server.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use freshet_instance::InstanceName;
 
 /// Where to listen, how the world reaches us, and the limits of the edge.
@@ -12,7 +14,8 @@ pub struct ServerConfig {
     pub api_addr: SocketAddr,
     /// Where HTTP actions are served at the root; `None` to serve everything from one port.
     pub site_addr: Option<SocketAddr>,
-    /// External URL of the API, without a trailing slash.
+    /// External URL of the API, without a trailing slash. If it has a path, requests below that path are answered as
+    /// those without it.
     pub api_origin: String,
     /// External URL of HTTP actions, without a trailing slash.
     pub site_origin: String,
@@ -22,6 +25,10 @@ pub struct ServerConfig {
     pub redact: bool,
     /// Whether and how messages to WebSocket clients are compressed.
     pub compression: SocketCompression,
+    /// The header in which the operator's own proxy tells the client's address; `None` to believe no header.
+    pub client_ip_header: Option<HeaderName>,
+    /// Requests per second of one address without an admin key; `None` for no limit.
+    pub rate_limit: Option<NonZeroU32>,
     /// Bounds of the edge.
     pub limits: EdgeLimits,
 }

@@ -21,7 +21,10 @@ use crate::config::ServerConfig;
 use crate::edge::admission::{Admission, request_timeout};
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::cors::Cors;
+use crate::edge::credentials::Credentials;
 use crate::edge::error::ApiError;
+use crate::edge::forwarded;
+use crate::edge::rate_limit::RateLimit;
 use crate::http_actions;
 use crate::services::Services;
 use crate::state::{ClientAddress, State};
@@ -42,6 +45,7 @@ pub(crate) struct Dispatcher {
     api: Router,
     requests: Admission,
     bodies: BodyBudget,
+    rate_limit: Option<Arc<RateLimit>>,
 }
 
 impl Dispatcher {
@@ -54,9 +58,10 @@ impl Dispatcher {
     ) -> Self {
         let requests = Admission::new(config.limits.requests_max, config.limits.request_queue_time_max);
         let bodies = BodyBudget::new(config.limits.body_bytes_max);
+        let rate_limit = config.rate_limit.map(|per_second| Arc::new(RateLimit::new(per_second)));
         let state = Arc::new(State::new(config, services, stopping, tasks));
         let api = api::router(Arc::clone(&state));
-        Self { state, api, requests, bodies }
+        Self { state, api, requests, bodies, rate_limit }
     }
 
     /// What every handler can reach.
@@ -75,7 +80,9 @@ impl Dispatcher {
         let method = request.method().clone();
         // The path alone: query strings can carry keys and tokens.
         let path = request.uri().path().to_owned();
-        request.extensions_mut().insert(ClientAddress(peer));
+        let trusted = self.state.config.client_ip_header.as_ref();
+        let client = forwarded::client_address(request.headers(), trusted, peer);
+        request.extensions_mut().insert(ClientAddress(client));
         request.extensions_mut().insert(self.bodies.clone());
         let answered = std::panic::AssertUnwindSafe(self.route(door, request)).catch_unwind().await;
         let response = answered.unwrap_or_else(|_| {
@@ -93,7 +100,15 @@ impl Dispatcher {
         response
     }
 
-    async fn route(&self, door: Door, request: Request<Body>) -> Response {
+    async fn route(&self, door: Door, mut request: Request<Body>) -> Response {
+        if let Err(error) = self.count(&request) {
+            return error.into_response();
+        }
+        let origin = match door {
+            Door::Api => &self.state.config.api_origin,
+            Door::Site => &self.state.config.site_origin,
+        };
+        forwarded::strip_prefix(&mut request, forwarded::path_of(origin));
         if let Some(action_path) = http_action_path(door, request.uri().path()) {
             let action_path = action_path.to_owned();
             return http_actions::serve(&self.state, &action_path, request).await;
@@ -105,6 +120,20 @@ impl Dispatcher {
         let mut response = self.serve_api(request).await;
         cors.decorate(&mut response);
         response
+    }
+
+    /// Whether the client's address may ask once more.
+    fn count(&self, request: &Request<Body>) -> Result<(), ApiError> {
+        let Some(limit) = &self.rate_limit else { return Ok(()) };
+        let credentials = Credentials::from_request(request.headers(), request.uri().query());
+        let is_admin = match credentials {
+            Ok(Credentials::AdminKey { key, .. }) => self.state.verify_admin_key(&key).is_ok(),
+            _ => false,
+        };
+        match request.extensions().get::<ClientAddress>() {
+            Some(client) if !is_admin => limit.count(client.0.ip()),
+            _ => Ok(()),
+        }
     }
 
     async fn serve_api(&self, mut request: Request<Body>) -> Response {

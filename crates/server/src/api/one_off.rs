@@ -1,5 +1,7 @@
 //! `POST /api/run_test_function`: a query that is not deployed, for `convex run --inline-query` and other tools of admins.
 
+use std::sync::Arc;
+
 use axum::Json;
 use freshet_functions::{Caller, OneOffModule};
 use serde::Deserialize;
@@ -40,7 +42,7 @@ pub(super) async fn run_test_function(
         (credentials, _) => credentials,
     };
     context.state.require_any_admin(&credentials)?;
-    context.visitor = context.state.identify(credentials).await?;
+    context.visitor = Arc::new(context.state.identify(credentials).await?);
     if let Some(id) = body.component_id {
         return Err(ApiError::bad_request(
             "ComponentNotFound",

@@ -7,6 +7,8 @@ pub(crate) mod client_version;
 pub(crate) mod cors;
 pub(crate) mod credentials;
 pub(crate) mod error;
+pub(crate) mod forwarded;
 pub(crate) mod path_args;
 pub(crate) mod query_args;
+pub(crate) mod rate_limit;
 pub(crate) mod request_ids;

@@ -122,7 +122,9 @@ async fn run(
             (Answer::failed(&failure, &printed, journal.clone()), 0, Some(Arc::new(error)))
         }
     };
-    let start_refresh = refresh::starter(state, question, asker);
+    // Whoever goes on from this answer asks with its journal: for the same page, or anew after a failure.
+    let continued = question.continued(journal.as_ref());
+    let start_refresh = refresh::starter(state, &continued, asker);
     let shared = Shared {
         answer: Arc::new(answer),
         failure,
@@ -136,9 +138,8 @@ async fn run(
         observed_time,
     };
     let identity = &asker.visitor.identity;
-    if let Some(journal) = journal.as_ref().filter(|journal| Some(*journal) != question.journal()) {
-        // Whoever goes on from this result's journal asks for the same page.
-        state.query_cache.keep(&question.continued(journal), identity, shared.clone());
+    if journal.is_some() && continued != *question {
+        state.query_cache.keep(&continued, identity, shared.clone());
     }
     state.query_cache.keep(question, identity, shared.clone());
     Ok(Answered { shared, reused: false })

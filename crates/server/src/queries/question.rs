@@ -43,14 +43,14 @@ impl Question {
         }))
     }
 
-    /// The same question of somebody who goes on from this journal.
-    pub(crate) fn continued(&self, journal: &Arc<str>) -> Self {
+    /// The same question of somebody who goes on from an answer with this journal.
+    pub(crate) fn continued(&self, journal: Option<&Arc<str>>) -> Self {
         let QuestionParts { path, component, args, internal, name, .. } = &*self.0;
         Self(Arc::new(QuestionParts {
             path: path.clone(),
             component: component.clone(),
             args: Arc::clone(args),
-            journal: Some(Arc::clone(journal)),
+            journal: journal.cloned(),
             internal: *internal,
             name: name.clone(),
         }))

@@ -56,9 +56,11 @@ impl Computation {
                     None
                 }
                 None => {
-                    // What has no successor although it should is none of the business of a shortcut.
                     let shared = cache.newest(&self.question(query), identity)?;
-                    if shared.watch.is_replaced() {
+                    // One that has changed again is news only for who has an older one, and only while its successor
+                    // is on the way.
+                    let is_news = !query.is_new && shared.ts >= job.at_least && !shared.watch.is_replaced();
+                    if !shared.watch.is_valid() && !is_news {
                         return None;
                     }
                     (from, until) = (from.max(shared.ts), until.min(shared.watch.valid_until()));

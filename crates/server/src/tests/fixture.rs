@@ -64,6 +64,8 @@ impl Fixture {
             instance_name: "test-instance".parse().unwrap(),
             redact: false,
             compression: SocketCompression::default(),
+            client_ip_header: None,
+            rate_limit: None,
             limits: EdgeLimits::default(),
         };
         change(&mut config);

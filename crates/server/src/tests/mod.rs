@@ -1,6 +1,7 @@
 //! The server's behaviour, asked through its own front door.
 
 mod app;
+mod behind_a_proxy;
 mod calls;
 mod credentials;
 mod fixture;
