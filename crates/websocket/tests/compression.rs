@@ -24,7 +24,7 @@ impl Client {
         loop {
             let (length, header) = match rest[1] {
                 126 => (usize::from(u16::from_be_bytes([rest[2], rest[3]])), 4),
-                127 => (u64::from_be_bytes(rest[2..10].try_into().unwrap()) as usize, 10),
+                127 => (u64::from_be_bytes(rest[2..10].try_into().expect("eight bytes")) as usize, 10),
                 length => (usize::from(length), 2),
             };
             compressed |= rest[0] & 0x40 != 0;
@@ -39,10 +39,10 @@ impl Client {
         if compressed {
             payload.extend_from_slice(&[0, 0, 0xFF, 0xFF]);
             let mut text = Vec::with_capacity(64 * payload.len().max(1 << 16));
-            self.inflater.decompress_vec(&payload, &mut text, FlushDecompress::Sync).unwrap();
+            self.inflater.decompress_vec(&payload, &mut text, FlushDecompress::Sync).expect("it inflates");
             payload = text;
         }
-        String::from_utf8(payload).unwrap()
+        String::from_utf8(payload).expect("it is text")
     }
 }
 
@@ -163,7 +163,7 @@ proptest! {
                 (Encoder::new(Compression::negotiate(&offer, 15)), Client::new(*bits))
             })
             .collect();
-        let mut texts: Vec<String> = (0..4).map(|slot| list(slot)).collect();
+        let mut texts: Vec<String> = (0..4).map(list).collect();
         for (step, audience) in steps {
             let part = |slot: u32, texts: &[String]| Part::Shared {
                 slot,

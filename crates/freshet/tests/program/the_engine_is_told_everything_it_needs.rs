@@ -45,7 +45,7 @@ fn flags_and_variables_reach_the_engine_and_the_secret_stays_out_of_its_environm
     assert_eq!(config.data_dir, scratch.data().canonicalize().unwrap());
     assert_eq!(config.instance_secret_hex, "5a".repeat(32));
     assert_eq!((config.lanes, config.log_filter.as_str()), (3, "debug"));
-    assert!(config.port != 0 && config.site_port != 0);
+    assert!(config.port != 0 && config.site_port.is_some_and(|port| port != 0));
     assert_eq!(variable("INSTANCE_SECRET"), None);
     // The test's end of standard error is no terminal.
     assert_eq!(variable("NO_COLOR").as_deref(), Some("1"));

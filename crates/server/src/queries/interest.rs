@@ -19,7 +19,7 @@ struct Place {
 
 impl Interest {
     /// Joins those who are told. If the result has changed already, `waker` may be called at once.
-    pub(crate) fn join(watch: &Arc<Watch>, waker: Waker) -> Self {
+    pub(crate) fn join(watch: &Arc<Watch>, waker: &Waker) -> Self {
         let number = watch.enter(waker);
         Self(Arc::new(Place { watch: Arc::clone(watch), number }))
     }

@@ -90,15 +90,15 @@ impl Watch {
         self.watchers.is_replaced.load(Ordering::Acquire)
     }
 
-    pub(crate) fn enter(&self, waker: Waker) -> usize {
+    pub(crate) fn enter(&self, waker: &Waker) -> usize {
         let mut contents = self.watchers.contents.lock();
         let number = match contents.free.pop() {
             Some(number) => {
-                contents.wakers[number] = Some(Arc::clone(&waker));
+                contents.wakers[number] = Some(Arc::clone(waker));
                 number
             }
             None => {
-                contents.wakers.push(Some(Arc::clone(&waker)));
+                contents.wakers.push(Some(Arc::clone(waker)));
                 contents.wakers.len() - 1
             }
         };

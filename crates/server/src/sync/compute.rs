@@ -162,7 +162,7 @@ impl Computation {
         // It read nothing, so nothing but the client can change the answer.
         let database = &self.state.services.database;
         let watch = Watch::new(database, Arc::new(ReadSet::default()), ts, Box::new(|_| {}));
-        let subscription = Interest::join(&watch, Arc::clone(&self.waker));
+        let subscription = Interest::join(&watch, &self.waker);
         Ok(QueryOutcome::Answered { answer, subscription })
     }
 
@@ -177,7 +177,7 @@ impl Computation {
         if query.is_new && reused {
             queries::record(&self.state, &self.question(query), &self.asker, &shared, ts);
         }
-        let subscription = Interest::join(&shared.watch, Arc::clone(&self.waker));
+        let subscription = Interest::join(&shared.watch, &self.waker);
         QueryOutcome::Answered { answer: shared.answer, subscription }
     }
 }
