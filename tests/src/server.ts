@@ -14,6 +14,8 @@ export interface ServerOptions {
   dataDir?: string;
   env?: Record<string, string>;
   args?: string[];
+  /** Whether HTTP actions have no port of their own. */
+  singlePort?: boolean;
   /** A program and its arguments that run the server, for tests that limit what it can do. It must become the server. */
   wrapper?: string[];
 }
@@ -74,7 +76,7 @@ export class FreshetServer {
     const [program, ...before] = options.wrapper ?? ["env"];
     const child = spawn(
       program ?? "env",
-      [...before, binary, "serve", "--data", dataDir, "--host", "127.0.0.1", "--port", String(port), "--site-port", String(sitePort), ...(options.args ?? [])],
+      [...before, binary, "serve", "--data", dataDir, "--host", "127.0.0.1", "--port", String(port), ...(options.singlePort === true ? ["--single-port"] : ["--site-port", String(sitePort)]), ...(options.args ?? [])],
       { env: { ...process.env, ...options.env }, stdio: ["ignore", "pipe", "pipe"] },
     );
     const server = new FreshetServer(child, dataDir, options.dataDir === undefined, port, sitePort, adminKey);

@@ -1,4 +1,4 @@
-//! A server with an app pushed to it, for the tests of the Python client, which do not start one themselves.
+//! A server with an app pushed to it, for the tests of the Python and Rust clients, which do not start one themselves.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -39,6 +39,7 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result<()> {
             execute(command)
         });
     }
+    steps.attempt("Rust client tests", || rust_client_tests(workspace, &binary));
     if let Some(interpreter) = interpreter {
         steps.attempt("Python client tests", || python_tests(workspace, &binary, &interpreter));
     }
@@ -58,5 +59,16 @@ fn python_tests(workspace: &Workspace, binary: &Path, interpreter: &Path) -> Res
     let mut command = workspace
         .tool(interpreter, &["-m", "pytest", "-p", "no:cacheprovider", "--timeout", "60", "tests/python"]);
     command.env("FRESHET_URL", app.url()).env("PYTHONDONTWRITEBYTECODE", "1");
+    execute(command)
+}
+
+/// The crates.io client has a workspace of its own, and is built apart: see `tests/rust/Cargo.toml`.
+fn rust_client_tests(workspace: &Workspace, binary: &Path) -> Result<()> {
+    let mut build = workspace.cargo(&["test", "--manifest-path", "tests/rust/Cargo.toml", "--no-run"]);
+    build.env("CARGO_TARGET_DIR", workspace.target().join("xtask/rust-client"));
+    execute(build)?;
+    let app = ServedApp::start(workspace, binary)?;
+    let mut command = workspace.cargo(&["test", "--manifest-path", "tests/rust/Cargo.toml"]);
+    command.env("CARGO_TARGET_DIR", workspace.target().join("xtask/rust-client")).env("FRESHET_URL", app.url());
     execute(command)
 }

@@ -39,6 +39,8 @@ export const endless = query({
 
 export const secret = internalQuery({ args: {}, handler: () => "internal" });
 
+export const site = query({ args: {}, handler: () => process.env.CONVEX_SITE_URL ?? null });
+
 export const setting = query({ args: {}, handler: () => process.env.SETTING ?? null });
 
 export const relay = action({
