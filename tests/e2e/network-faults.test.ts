@@ -60,16 +60,16 @@ describe("a bad network", () => {
       await Promise.all(Array.from({ length: IN_FLIGHT }, write));
     });
     const all = Promise.all(writing);
-    let over = false;
+    const progress = { over: false };
     void all.finally(() => {
-      over = true;
+      progress.over = true;
     });
     let kills = 0;
-    while (!over) {
+    while (!progress.over) {
       // By what was achieved and not by time, so that a slow machine has no more faults than a fast one.
       const before = done;
       await proxy.misbehave();
-      for (let waited = 0; !over && done < before + 10 && waited < 300; waited += 1) {
+      for (let waited = 0; !progress.over && done < before + 10 && waited < 300; waited += 1) {
         await sleep(10);
       }
       if (kills < KILLS && done > ((kills + 1) * CLIENTS * MUTATIONS) / (KILLS + 2)) {

@@ -113,7 +113,7 @@ export class SubscriptionWatch {
 
   async #compare(ts: string, { path, args, value }: Shown): Promise<void> {
     const answer = await this.#ask("query_at_ts", { path, args, ts });
-    if (answer === undefined || answer.status !== "success") {
+    if (answer?.status !== "success") {
       // A server that was restarted knows the past from the restart on.
       this.forgotten += 1;
       return;
