@@ -60,16 +60,17 @@ describe("a bad network", () => {
       await Promise.all(Array.from({ length: IN_FLIGHT }, write));
     });
     const all = Promise.all(writing);
-    const progress = { over: false };
+    let over = false;
     void all.finally(() => {
-      progress.over = true;
+      over = true;
     });
+    const isOver = (): boolean => over;
     let kills = 0;
-    while (!progress.over) {
+    while (!isOver()) {
       // By what was achieved and not by time, so that a slow machine has no more faults than a fast one.
       const before = done;
       await proxy.misbehave();
-      for (let waited = 0; !progress.over && done < before + 10 && waited < 300; waited += 1) {
+      for (let waited = 0; !isOver() && done < before + 10 && waited < 300; waited += 1) {
         await sleep(10);
       }
       if (kills < KILLS && done > ((kills + 1) * CLIENTS * MUTATIONS) / (KILLS + 2)) {
