@@ -25,7 +25,7 @@ fn frame(first: u8, mask: [u8; 4], payload: &[u8]) -> Vec<u8> {
 }
 
 fn deflated(text: &[u8]) -> Vec<u8> {
-    let mut compressor = Compress::new(Level::fast(), false);
+    let mut compressor = Compress::new(Level::best(), false);
     let mut out = Vec::with_capacity(text.len() + 64);
     compressor.compress_vec(text, &mut out, FlushCompress::Sync).expect("it compresses");
     assert!(out.ends_with(&[0, 0, 0xFF, 0xFF]));
