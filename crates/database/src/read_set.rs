@@ -18,6 +18,7 @@ pub struct ReadSet {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct IntervalSet {
     intervals: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Whether app code read some of them.
     counted: bool,
 }
 
@@ -88,11 +89,15 @@ impl ReadSet {
             return;
         }
         let set = self.indexes.entry(index).or_default();
-        let before = if set.counted { set.intervals.len() } else { 0 };
+        let before = set.intervals.len() as u64;
         set.counted |= counted;
         set.insert(interval);
-        let after = if set.counted { set.intervals.len() } else { 0 };
-        self.counted = self.counted + after as u64 - before as u64;
+        let after = set.intervals.len() as u64;
+        // Merging takes from the count whoever does it: what is one interval now is not two any more.
+        self.counted = match after.checked_sub(before) {
+            Some(more) => self.counted + if counted { more } else { 0 },
+            None => self.counted.saturating_sub(before - after),
+        };
     }
 }
 
@@ -168,6 +173,17 @@ mod tests {
 
     fn interval(start: u8, end: Option<u8>) -> KeyInterval {
         KeyInterval { start: vec![start], end: end.map(|end| vec![end]) }
+    }
+
+    #[test]
+    fn what_is_read_for_a_write_does_not_count_beside_what_is_read() {
+        let mut reads = ReadSet::new();
+        reads.add_uncounted(IndexId(1), &interval(1, Some(2)));
+        reads.add(IndexId(1), &interval(4, Some(5)));
+        reads.add_uncounted(IndexId(1), &interval(7, Some(8)));
+        assert_eq!(reads.counted_intervals(), 1);
+        reads.add(IndexId(1), &interval(0, None));
+        assert!(reads.counted_intervals() <= 1, "one interval is left");
     }
 
     #[test]

@@ -51,6 +51,25 @@ fn reading_too_much_fails_with_the_documented_texts() {
 }
 
 #[test]
+fn writing_documents_takes_nothing_from_the_limit_on_ranges() {
+    let fixture = limited(TransactionLimits { intervals_read: 2, ..Default::default() });
+    let ids = fill(&fixture, 5);
+    fixture.run(|transaction| {
+        let mut user = transaction.user(Namespace::ROOT);
+        user.get(&ids[0], None, false).unwrap();
+        for id in &ids {
+            user.delete(id, None).unwrap();
+        }
+        assert_eq!(transaction.usage().intervals_read, 1);
+        assert_eq!(transaction.usage().documents_read, 6);
+    });
+    assert_eq!(
+        collect(&mut fixture.database.begin().unwrap(), &scan("t", "asc", serde_json::json!([]))).len(),
+        0
+    );
+}
+
+#[test]
 fn a_write_over_the_limit_is_not_applied_and_the_rest_commits() {
     let fixture = limited(TransactionLimits { documents_written: 2, ..Default::default() });
     fixture.run(|transaction| {

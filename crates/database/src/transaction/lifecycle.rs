@@ -6,6 +6,7 @@ use freshet_store::IndexId;
 use freshet_values::{IndexName, Object, TableName, TableNumber};
 
 use super::Transaction;
+use super::rows::Counted;
 use crate::catalog::system_tables::{INDEX, TABLES};
 use crate::catalog::{IndexMeta, IndexSpec, IndexState, TableMeta, TableState, index_row, table_row};
 use crate::commit::prepare::view;
@@ -188,7 +189,7 @@ impl Transaction {
     pub(crate) fn forget_index(&mut self, id: IndexId) -> Result<(), DatabaseError> {
         let Some(row) = self.catalog.index(id).and_then(|index| index.row) else { return Ok(()) };
         let table = self.bootstrap_table(INDEX);
-        let old = self.read_row(&table, row.internal, false)?;
+        let old = self.read_row(&table, row.internal, Counted::Nothing)?;
         self.write_row(&table, row.internal, old, None)
     }
 
@@ -196,7 +197,7 @@ impl Transaction {
     pub(crate) fn forget_table(&mut self, table: &TableMeta) -> Result<(), DatabaseError> {
         let Some(row) = table.row else { return Ok(()) };
         let tables = self.bootstrap_table(TABLES);
-        let old = self.read_row(&tables, row.internal, false)?;
+        let old = self.read_row(&tables, row.internal, Counted::Nothing)?;
         self.write_row(&tables, row.internal, old, None)
     }
 
@@ -233,7 +234,7 @@ impl Transaction {
     ) -> Result<(), DatabaseError> {
         let table = self.bootstrap_table(table);
         let old = self
-            .read_row(&table, row.internal, false)?
+            .read_row(&table, row.internal, Counted::Nothing)?
             .ok_or_else(|| SystemError::Defect(format!("catalog row {row} is missing")))?;
         let mut object = fields;
         for field in ["_id", "_creationTime"] {

@@ -16,13 +16,24 @@ use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
 use crate::namespace::Namespace;
 
+/// What of a read counts against the limits of app code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// The document and the interval.
+    Read,
+    /// The document alone: the write that it is read for has a limit of its own, beyond that of intervals.
+    ForWrite,
+    /// Nothing: the engine reads for itself.
+    Nothing,
+}
+
 impl Transaction {
     /// A document by id, with its point in the read set.
     pub(super) fn read_row(
         &mut self,
         table: &TableMeta,
         internal: InternalId,
-        counted: bool,
+        counted: Counted,
     ) -> Result<Option<Arc<Document>>, DatabaseError> {
         let id = DocumentId::new(table.number, internal);
         #[cfg(test)]
@@ -31,9 +42,9 @@ impl Transaction {
         {
             return Ok(None);
         }
-        self.record(table.by_id, &KeyInterval::point(&by_id_key(id)), counted);
+        self.record(table.by_id, &KeyInterval::point(&by_id_key(id)), counted == Counted::Read);
         let document = self.current(table, internal)?;
-        if counted {
+        if counted != Counted::Nothing {
             if let Some(document) = &document {
                 self.charge_row(document);
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use freshet_store::Order;
 use freshet_values::{DocumentId, KeyInterval, Object, TableName, Value};
 
+use super::rows::Counted;
 use super::scan::Reader;
 use super::{Page, PageRequest, StreamId, Transaction};
 use crate::catalog::{IndexMeta, TableMeta};
@@ -31,7 +32,9 @@ impl<'a> SystemAccess<'a> {
     /// A storage failure.
     pub fn get(&mut self, table: &TableName, id: DocumentId) -> Result<Option<Arc<Document>>, DatabaseError> {
         match self.transaction.find_table(self.namespace, table) {
-            Some(table) if table.number == id.table => self.transaction.read_row(&table, id.internal, false),
+            Some(table) if table.number == id.table => {
+                self.transaction.read_row(&table, id.internal, Counted::Nothing)
+            }
             _ => Ok(None),
         }
     }
@@ -188,7 +191,7 @@ impl<'a> SystemAccess<'a> {
         if !own_id || !matches!(document.get("_creationTime"), Some(Value::Float64(_))) {
             return Err(SystemError::Defect(format!("document {id} lacks its system fields")).into());
         }
-        let old = self.transaction.read_row(&meta, id.internal, false)?;
+        let old = self.transaction.read_row(&meta, id.internal, Counted::Nothing)?;
         let new = Some(Arc::new(Document::new(id, document)));
         self.transaction.write_row(&meta, id.internal, old, new)
     }
@@ -246,7 +249,9 @@ impl<'a> SystemAccess<'a> {
         if meta.number != id.table {
             return Ok(false);
         }
-        let Some(old) = self.transaction.read_row(&meta, id.internal, false)? else { return Ok(false) };
+        let Some(old) = self.transaction.read_row(&meta, id.internal, Counted::Nothing)? else {
+            return Ok(false);
+        };
         self.transaction.write_row(&meta, id.internal, Some(old), None)?;
         Ok(true)
     }
@@ -260,7 +265,7 @@ impl<'a> SystemAccess<'a> {
         let meta = self.table_of(table, id)?;
         let old = self
             .transaction
-            .read_row(&meta, id.internal, false)?
+            .read_row(&meta, id.internal, Counted::Nothing)?
             .ok_or_else(|| SystemError::Defect(format!("there is no document {id} in {table}")))?;
         let object = change(old.object()?);
         if object == *old.object()? {

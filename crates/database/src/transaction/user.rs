@@ -9,6 +9,7 @@ use freshet_values::{
     DecodeError, DocumentId, KeyInterval, Object, TableName, Value, byte_size_text, excerpt, excerpt_object,
 };
 
+use super::rows::Counted;
 use super::scan::Reader;
 use super::{Page, PageRequest, StreamId, Transaction};
 use crate::catalog::TableMeta;
@@ -60,7 +61,7 @@ impl<'a> UserAccess<'a> {
             }
             _ => {}
         }
-        let row = self.transaction.read_row(&found, id.internal, true)?;
+        let row = self.transaction.read_row(&found, id.internal, Counted::Read)?;
         match (row, shown_as) {
             (Some(row), Some(shown_as)) => self.transaction.show(shown_as, self.namespace, &row).map(Some),
             (row, _) => Ok(row),
@@ -258,7 +259,7 @@ impl<'a> UserAccess<'a> {
         if found.name.is_system() {
             return Err(system_table_error().into());
         }
-        let old = self.transaction.read_row(&found, id.internal, true)?.ok_or_else(|| {
+        let old = self.transaction.read_row(&found, id.internal, Counted::ForWrite)?.ok_or_else(|| {
             DeveloperError::new("NonexistentDocument", format!("{verb} on nonexistent document ID {id}"))
         })?;
         Ok((found, id, old))
