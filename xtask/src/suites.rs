@@ -69,6 +69,8 @@ fn rust_client_tests(workspace: &Workspace, binary: &Path) -> Result<()> {
     execute(build)?;
     let app = ServedApp::start(workspace, binary)?;
     let mut command = workspace.cargo(&["test", "--manifest-path", "tests/rust/Cargo.toml"]);
-    command.env("CARGO_TARGET_DIR", workspace.target().join("xtask/rust-client")).env("FRESHET_URL", app.url());
+    command
+        .env("CARGO_TARGET_DIR", workspace.target().join("xtask/rust-client"))
+        .env("FRESHET_URL", app.url());
     execute(command)
 }
