@@ -27,6 +27,7 @@ use crate::options::DatabaseOptions;
 use crate::query::cursor::CursorKey;
 use crate::read_set::ReadSet;
 use crate::shared::{META_NEXT_INTERNAL, Shared};
+use crate::statistics::{DatabaseStatistics, Meters};
 use crate::stepped::Stepped;
 use crate::subscription::{Subscription, Subscriptions, Waker};
 use crate::transaction::Transaction;
@@ -226,6 +227,12 @@ impl Database {
         Arc::clone(&self.shared.state.lock().catalog)
     }
 
+    /// How things stand, for whoever watches over the database. Takes some short locks: not for hot paths.
+    #[must_use]
+    pub fn statistics(&self) -> DatabaseStatistics {
+        self.shared.statistics()
+    }
+
     /// Commits and bytes that wait for the disk, for metrics.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {
@@ -379,6 +386,7 @@ fn share(
         exclusive: Arc::new(ExclusiveToken::default()),
         next_internal: AtomicU32::new(next_internal),
         maintenance: Maintenance::default(),
+        meters: Meters::default(),
         #[cfg(test)]
         weakness: crate::commit::weakness::Switch::default(),
     }))

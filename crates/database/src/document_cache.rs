@@ -24,6 +24,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::commit::changes::Committed;
 use crate::document::Document;
+use crate::statistics::CacheStatistics;
 
 /// Parts with locks of their own, so that lanes rarely meet. A power of two.
 const SHARDS: usize = 16;
@@ -50,6 +51,8 @@ struct Shard {
     /// From the least to the most recently used.
     entries: LinkedHashMap<Key, Entry, FxBuildHasher>,
     bytes: usize,
+    hits: u64,
+    misses: u64,
 }
 
 /// See the module. The default keeps nothing.
@@ -88,9 +91,13 @@ impl DocumentCache {
         snapshot: Timestamp,
     ) -> Option<Arc<Document>> {
         let mut shard = self.shard(internal).lock();
-        let entry = shard.entries.to_back(&(table, internal))?;
-        entry.used = self.clock.load(Ordering::Relaxed);
-        (entry.since <= snapshot).then(|| Arc::clone(&entry.document))
+        let found = shard.entries.to_back(&(table, internal)).and_then(|entry| {
+            entry.used = self.clock.load(Ordering::Relaxed);
+            (entry.since <= snapshot).then(|| Arc::clone(&entry.document))
+        });
+        // Counted under the lock that is held anyway.
+        *(if found.is_some() { &mut shard.hits } else { &mut shard.misses }) += 1;
+        found
     }
 
     /// Keeps a document that was read from the store at `snapshot`.
@@ -149,7 +156,20 @@ impl DocumentCache {
         &self.shards[usize::from(internal.0[13]) % SHARDS]
     }
 
-    /// Bytes in use, for metrics and tests.
+    /// How full it is, and of how much use.
+    pub(crate) fn statistics(&self) -> CacheStatistics {
+        let mut statistics = CacheStatistics::default();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            statistics.hits += shard.hits;
+            statistics.misses += shard.misses;
+            statistics.entries += shard.entries.len() as u64;
+            statistics.bytes += shard.bytes as u64;
+        }
+        statistics
+    }
+
+    /// Bytes in use.
     #[cfg(test)]
     fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().bytes).sum()

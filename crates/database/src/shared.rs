@@ -21,6 +21,7 @@ use crate::maintenance::Maintenance;
 use crate::options::DatabaseOptions;
 use crate::query::cursor::CursorKey;
 use crate::read_set::ReadSet;
+use crate::statistics::Meters;
 use crate::stepped::Stepped;
 use crate::subscription::Subscriptions;
 use crate::transaction::view::{Lost, View};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     /// The next internal number of a table or an index.
     pub(crate) next_internal: AtomicU32,
     pub(crate) maintenance: Maintenance,
+    /// Counted for whoever watches over the database.
+    pub(crate) meters: Meters,
     /// What the threads would do, in a database that is driven step by step and has none.
     pub(crate) stepped: Option<Stepped>,
     /// Tests spoil the conflict check to see that they would notice.
@@ -156,6 +159,7 @@ impl Shared {
             return Err(CommitError::Conflict { table: None, conflicting_ts: None });
         }
         if let Some(hit) = hit {
+            self.meters.conflicts.increment();
             let table = state.catalog.table_of_index(hit.index).map(|table| table.name.clone());
             return Err(CommitError::Conflict { table, conflicting_ts: Some(hit.timestamp) });
         }
@@ -188,6 +192,7 @@ impl Shared {
         if catalog_changed {
             self.maintenance.wake();
         }
+        self.meters.invalidations.add(wakers.len() as u64);
         for waker in wakers {
             waker();
         }

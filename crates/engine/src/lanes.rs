@@ -140,7 +140,7 @@ impl Lanes {
             return;
         };
         *slot.thread.lock() = None;
-        slot.lane.forget_preparations();
+        slot.lane.forget_preparations(known_reason(reason));
         let condemned = slot.condemned.lock().take();
         let running = slot.lane.clock().map(|clock| clock.attempt);
         match failure(reason, condemned, running) {
@@ -201,6 +201,12 @@ impl LaneSlot {
             }
         }
     }
+}
+
+/// The reason as metrics show it.
+fn known_reason(reason: &str) -> &'static str {
+    const REASONS: [&str; 5] = ["userTimeout", "systemTimeout", "heapWasFull", "outOfMemory", "rotated"];
+    REASONS.into_iter().find(|known| *known == reason).unwrap_or("crashed")
 }
 
 /// What the end of a thread means for the attempt that was running; `None` when that was not its fault: the end was

@@ -117,6 +117,7 @@ fn execution(
 ) -> ActionExecution {
     ActionExecution::new(ActionStart {
         functions: functions.clone(),
+        is_declared: code.functions.contains_key(&call.path),
         code,
         kind: FunctionKind::Action,
         identifier: call.path.stripped(),

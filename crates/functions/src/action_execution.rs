@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use freshet_database::Usage;
 use freshet_values::{ComponentPath, FunctionPath, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
@@ -25,6 +26,8 @@ pub(crate) struct ActionExecution {
     pub(crate) path: FunctionPath,
     /// `mod:fn`, or `GET /path`.
     pub(crate) identifier: String,
+    /// Whether the code has such a function or route.
+    is_declared: bool,
     pub(crate) environment: Environment,
     pub(crate) caller: Caller,
     pub(crate) request_id: RequestId,
@@ -47,6 +50,8 @@ pub(crate) struct ActionStart {
     pub(crate) kind: FunctionKind,
     pub(crate) path: FunctionPath,
     pub(crate) identifier: String,
+    /// Whether the code has such a function or route.
+    pub(crate) is_declared: bool,
     pub(crate) environment: Environment,
     pub(crate) caller: Caller,
     pub(crate) request_id: RequestId,
@@ -72,6 +77,7 @@ impl ActionExecution {
             kind: start.kind,
             path: start.path,
             identifier: start.identifier,
+            is_declared: start.is_declared,
             environment: start.environment,
             caller: start.caller,
             request_id: start.request_id,
@@ -146,7 +152,7 @@ impl ActionExecution {
             Caller::Action { parent_execution_id, .. } => Some(parent_execution_id.clone()),
             _ => None,
         };
-        self.functions.services.log_sink.completed(ExecutionRecord {
+        self.functions.services.completed(ExecutionRecord {
             kind: self.kind,
             component: ComponentPath::root(),
             identifier: self.identifier.clone(),
@@ -167,6 +173,8 @@ impl ActionExecution {
             identity_type: self.identity.get().map_or("unknown", Identity::log_name),
             environment: self.environment,
             ts: None,
+            usage: Usage::default(),
+            is_declared: self.is_declared,
         });
     }
 

@@ -1,5 +1,6 @@
 //! Queries that were answered from a cache: nothing ran, but they show in the log stream like those that did.
 
+use freshet_database::Usage;
 use freshet_values::{ComponentPath, FunctionPath, Timestamp};
 
 use crate::call::Caller;
@@ -40,7 +41,7 @@ impl Functions {
             return;
         }
         let now_s = seconds(self.services.now());
-        self.services.log_sink.completed(ExecutionRecord {
+        self.services.completed(ExecutionRecord {
             kind: FunctionKind::Query,
             component: component.clone(),
             identifier: path.stripped(),
@@ -61,6 +62,8 @@ impl Functions {
             identity_type: identity.log_name(),
             environment: Environment::Isolate,
             ts: Some(ts),
+            usage: Usage::default(),
+            is_declared: true,
         });
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::call_error::CallError;
 use crate::functions::Functions;
 use crate::own_transaction::begin_query;
+use crate::scheduler::backlog::LoopMeters;
 use crate::services::Services;
 
 /// Longest sleep towards a row that is not due yet: timers do not notice when the wall clock is set, or when the machine
@@ -32,6 +33,9 @@ pub(crate) trait DueRows: Copy + Send + Sync + 'static {
 
     /// What is run, for log lines.
     const WHAT: &'static str;
+
+    /// Where it is counted what the loop does.
+    fn meters(self, services: &Services) -> &LoopMeters;
 
     /// Reads the due end of the table: past those that are running, as many as may be started, and the one after.
     fn find(
@@ -52,10 +56,14 @@ pub(crate) struct DueEnd<Job> {
     pub(crate) now: Vec<(DocumentId, Job)>,
     /// When the next one is due.
     pub(crate) next_in: Option<Duration>,
+    /// Since when the first one that finds no room has been due, in nanoseconds since the Unix epoch.
+    pub(crate) waiting_since_ns: Option<i64>,
 }
 
 /// Works until told to stop.
 pub(crate) async fn run<Rows: DueRows>(rows: Rows, functions: Functions, mut stopped: watch::Receiver<bool>) {
+    let services = functions.services.clone();
+    let meters = rows.meters(&services);
     let parallelism = functions.services.limits.scheduled_parallelism;
     let mut running: HashSet<DocumentId> = HashSet::new();
     let mut tasks: JoinSet<DocumentId> = JoinSet::new();
@@ -70,6 +78,8 @@ pub(crate) async fn run<Rows: DueRows>(rows: Rows, functions: Functions, mut sto
                 Ok((due, subscription)) => {
                     _subscription = Some(subscription);
                     sleep = due.next_in.map(|next_in| next_in.min(SLEEP_MAX));
+                    meters.waiting_since_ns.set(due.waiting_since_ns.unwrap_or(0));
+                    meters.started.add(due.now.len() as u64);
                     for (id, job) in due.now {
                         running.insert(id);
                         let ended = rows.run(functions.clone(), id, job);
@@ -85,6 +95,7 @@ pub(crate) async fn run<Rows: DueRows>(rows: Rows, functions: Functions, mut sto
                 }
             }
         }
+        meters.running.set(running.len() as i64);
         tokio::select! {
             () = wake.notified() => {}
             () = sleep_for(sleep) => {}

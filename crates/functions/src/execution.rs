@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use freshet_database::Usage;
 use freshet_values::{ComponentPath, Timestamp};
 
 use crate::code::FunctionKind;
@@ -52,6 +53,11 @@ pub struct ExecutionRecord {
     pub environment: Environment,
     /// Snapshot of a query, commit of a mutation.
     pub ts: Option<Timestamp>,
+    /// What its transaction read and wrote, nested calls included; nothing for actions, whose calls have records of their
+    /// own.
+    pub usage: Usage,
+    /// Whether the app's code declares such a function. Callers can ask for anything.
+    pub is_declared: bool,
 }
 
 /// A console line of an action that is still running.

@@ -14,6 +14,7 @@ use crate::code::FunctionKind;
 use crate::commit_watch::CommitWatch;
 use crate::lane_call::{LaneCall, LaneOutcome, MutationGuard};
 use crate::lane_queue::LaneQueue;
+use crate::metrics::FunctionMetrics;
 use crate::own_transaction::durability_failure;
 use crate::resolve::{Access, find, not_found_text};
 use crate::services::{FunctionsConfig, FunctionsSettings, Services};
@@ -50,6 +51,11 @@ impl Functions {
     /// log where the two differ. Nothing that clients receive depends on it. For development: it doubles the work.
     pub fn audit_contexts(&self) {
         audit::start(&self.services, self.queue.clone());
+    }
+
+    /// What every function has done.
+    pub fn metrics(&self) -> &FunctionMetrics {
+        &self.services.metrics
     }
 
     /// The database that functions work on.

@@ -343,4 +343,20 @@ pub trait ActionHost: Send + Sync + 'static {
 
     /// Evaluates modules at push time; one reply for each task, in order.
     async fn evaluate(&self, job: EvaluationJob) -> Result<Vec<EvaluationReply>, HostFailure>;
+
+    /// The processes that it runs actions in, for whoever watches over the server.
+    fn processes(&self) -> Vec<HostProcessStatistics> {
+        Vec::new()
+    }
+}
+
+/// A process that actions run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostProcessStatistics {
+    /// Which runtime it offers.
+    pub environment: Environment,
+    /// Its number in the operating system; `None` once it has ended.
+    pub pid: Option<u32>,
+    /// Invocations that it runs.
+    pub running: u64,
 }

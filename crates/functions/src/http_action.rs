@@ -63,7 +63,8 @@ async fn run_to_head(
     let execution = Arc::new(execution(
         &functions,
         &code,
-        format!("{method} {}", route_of(&code, &method, &request.routed_path)),
+        &method,
+        &request.routed_path,
         request.request_id,
         metadata(&request.headers, request.ip),
     )?);
@@ -98,11 +99,13 @@ async fn run_to_head(
 fn execution(
     functions: &Functions,
     code: &Arc<LiveCode>,
-    identifier: String,
+    method: &str,
+    routed_path: &str,
     request_id: crate::request_id::RequestId,
     metadata: RequestMetadata,
 ) -> Result<ActionExecution, CallError> {
     let path = FunctionPath::new(ROUTER_MODULE, "default").map_err(|error| CallError::internal(&error))?;
+    let route = route_of(code, method, routed_path);
     // Tokens are looked at only when the function asks: they may belong to the app.
     let identity = if metadata.auth_token.is_some() { None } else { Some(Identity::Anonymous) };
     Ok(ActionExecution::new(ActionStart {
@@ -110,7 +113,9 @@ fn execution(
         code: code.clone(),
         kind: FunctionKind::HttpAction,
         path,
-        identifier,
+        // Routers may know more than they declared.
+        identifier: format!("{method} {}", route.unwrap_or(routed_path)),
+        is_declared: route.is_some(),
         environment: Environment::Isolate,
         caller: Caller::HttpEndpoint,
         request_id,
@@ -128,9 +133,8 @@ fn metadata(headers: &[(String, String)], ip: Option<String>) -> RequestMetadata
     RequestMetadata { ip, user_agent: header("user-agent").map(str::to_owned), auth_token }
 }
 
-/// The declared route that answers a path: the exact one, else the longest prefix, else the path itself, since routers
-/// may know more than they declared.
-fn route_of<'a>(code: &'a LiveCode, method: &str, path: &'a str) -> &'a str {
+/// The declared route that answers a path: the exact one, else the longest prefix.
+fn route_of<'a>(code: &'a LiveCode, method: &str, path: &str) -> Option<&'a str> {
     let method = if method == "HEAD" { "GET" } else { method };
     let routes = code.http_routes.as_deref().unwrap_or_default();
     let matching = |route: &&HttpRoute| {
@@ -144,7 +148,7 @@ fn route_of<'a>(code: &'a LiveCode, method: &str, path: &'a str) -> &'a str {
         .iter()
         .filter(matching)
         .max_by_key(|route| (!route.path.ends_with('*'), route.path.len()))
-        .map_or(path, |route| &route.path)
+        .map(|route| route.path.as_str())
 }
 
 /// Passes the body on, up to the limit, and records the end. Without `client` the body is dropped as it comes.

@@ -126,6 +126,7 @@ impl Lane {
                         host_since: None,
                     });
                     state.running = Some((queued, attempt));
+                    self.queue.meters().began();
                     return LaneNext::Run(invocation);
                 }
                 Started::Done(reply) => {
@@ -225,6 +226,7 @@ impl Lane {
         let Some((queued, attempt)) = self.state.lock().running.take() else {
             return;
         };
+        self.queue.meters().ended();
         let clock = self.stop_timer();
         self.settle(queued, |queued| attempt.finish(&queued.call, outcome, clock));
     }
@@ -235,6 +237,7 @@ impl Lane {
         let Some((queued, attempt)) = self.state.lock().running.take() else {
             return;
         };
+        self.queue.meters().ended();
         let clock = self.stop_timer();
         self.settle(queued, |queued| attempt.abandon(&queued.call, failure, clock));
     }
@@ -244,13 +247,15 @@ impl Lane {
     pub fn start_over(&self) {
         let mut state = self.state.lock();
         if let Some((queued, _)) = state.running.take() {
+            self.queue.meters().ended();
             state.again = Some(queued);
             *self.timer.lock() = None;
         }
     }
 
-    /// The V8 thread was replaced: what was prepared is gone with it.
-    pub fn forget_preparations(&self) {
+    /// The V8 thread was replaced, for a reason that is known by this word: what was prepared is gone with it.
+    pub fn forget_preparations(&self, reason: &'static str) {
+        self.queue.meters().replaced(reason);
         self.prepared.store(u64::MAX, Ordering::Relaxed);
     }
 

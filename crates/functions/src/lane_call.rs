@@ -80,14 +80,6 @@ impl LaneCallKind {
             LaneCallKind::Mutation(_) => TransactionKind::Mutation,
         }
     }
-
-    /// For the text about overload.
-    pub(crate) fn plural(&self) -> &'static str {
-        match self {
-            LaneCallKind::Query(_) => "queries",
-            LaneCallKind::Mutation(_) => "mutations",
-        }
-    }
 }
 
 /// What a lane answers.

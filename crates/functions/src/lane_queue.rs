@@ -12,10 +12,12 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::call_error::CallError;
+use crate::host::TransactionKind;
 use crate::lane::Lane;
 use crate::lane_call::{LaneCall, LaneReply};
 use crate::limits::CallLimits;
 use crate::services::Services;
+use crate::statistics::{LaneMeters, LaneStatistics};
 
 /// Hands calls to lanes. Clones share one queue.
 #[derive(Clone)]
@@ -28,6 +30,7 @@ struct Shared {
     state: Mutex<State>,
     /// Signalled when a call arrives and when the queue closes.
     arrived: Condvar,
+    meters: LaneMeters,
 }
 
 #[derive(Default)]
@@ -49,6 +52,7 @@ pub(crate) struct QueuedCall {
     pub(crate) reply: oneshot::Sender<LaneReply>,
     /// Told when a lane takes the call.
     started: Option<oneshot::Sender<()>>,
+    since: Instant,
 }
 
 /// What [`LaneQueue::pop`] found.
@@ -60,7 +64,7 @@ pub(crate) enum Popped {
 
 impl LaneQueue {
     pub(crate) fn new(services: Arc<Services>) -> Self {
-        Self { shared: Arc::new(Shared { services, state: Mutex::default(), arrived: Condvar::new() }) }
+        Self { shared: Arc::new(Shared { services, state: Mutex::default(), arrived: Condvar::new(), meters: LaneMeters::default() }) }
     }
 
     /// A new lane, for one V8 thread. Dropping it takes it out of service.
@@ -108,6 +112,19 @@ impl LaneQueue {
         &self.shared.services
     }
 
+    pub(crate) fn meters(&self) -> &LaneMeters {
+        &self.shared.meters
+    }
+
+    /// How things stand, for whoever watches over the server.
+    pub fn statistics(&self) -> LaneStatistics {
+        let (lanes, waiting) = {
+            let state = self.shared.state.lock();
+            (state.lanes, state.waiting.len())
+        };
+        self.shared.meters.statistics(lanes, waiting, self.limits().queue_length_max)
+    }
+
     pub(crate) fn lane_gone(&self) {
         self.shared.state.lock().lanes -= 1;
     }
@@ -130,15 +147,16 @@ impl LaneQueue {
     /// Has a lane run the call, and waits for its answer. Dropping the future takes a call that has not started yet out
     /// of the queue.
     pub(crate) async fn run(&self, call: LaneCall) -> LaneReply {
-        let kind = call.kind.plural();
+        let kind = call.kind.transaction_kind();
         let (reply, answer) = oneshot::channel();
         let (started, start) = oneshot::channel();
-        let ticket = self.push(Box::new(QueuedCall { call, reply, started: Some(started) }), kind)?;
+        let ticket = self.push(Box::new(QueuedCall { call, reply, started: Some(started), since: Instant::now() }), kind)?;
         let place = Place { queue: self, ticket };
         match tokio::time::timeout(self.limits().queue_wait_max, start).await {
             Ok(_) => {}
             Err(_) => {
                 if place.leave() {
+                    self.meters().refused(kind);
                     return Err(self.too_many(kind));
                 }
             }
@@ -147,13 +165,14 @@ impl LaneQueue {
         answer.await.unwrap_or_else(|_| Err(CallError::internal(&"a lane dropped its call")))
     }
 
-    fn push(&self, queued: Box<QueuedCall>, kind: &'static str) -> Result<i64, CallError> {
+    fn push(&self, queued: Box<QueuedCall>, kind: TransactionKind) -> Result<i64, CallError> {
         let mut state = self.shared.state.lock();
         if state.closed {
             return Err(CallError::shutting_down());
         }
         if state.waiting.len() >= self.limits().queue_length_max {
             drop(state);
+            self.meters().refused(kind);
             return Err(self.too_many(kind));
         }
         let ticket = state.next_ticket;
@@ -164,7 +183,11 @@ impl LaneQueue {
         Ok(ticket)
     }
 
-    fn too_many(&self, kind: &str) -> CallError {
+    fn too_many(&self, kind: TransactionKind) -> CallError {
+        let kind = match kind {
+            TransactionKind::Query => "queries",
+            TransactionKind::Mutation => "mutations",
+        };
         CallError::too_many_concurrent(kind, self.shared.state.lock().lanes)
     }
 
@@ -182,6 +205,7 @@ impl LaneQueue {
                 if let Some(started) = queued.started.take() {
                     // The caller may be gone; the lane finds out when it answers.
                     let _ = started.send(());
+                    self.meters().taken(queued.since.elapsed());
                 }
                 return Popped::Call(queued);
             }

@@ -34,6 +34,7 @@ mod lane_queue;
 mod limits;
 pub mod log;
 pub mod log_stream;
+pub mod metrics;
 mod native;
 mod native_call;
 mod nested;
@@ -48,6 +49,7 @@ mod services;
 mod session_requests;
 mod settle;
 mod stack;
+mod statistics;
 mod syscalls;
 mod system_functions;
 mod variables;
@@ -70,4 +72,7 @@ pub use one_off::{OneOffError, OneOffModule};
 pub use request_id::RequestId;
 pub use scheduler::{JobFilter, Scheduler};
 pub use services::{FunctionsConfig, FunctionsSettings};
+pub use statistics::{
+    ActionStatistics, FunctionsStatistics, LaneStatistics, LogStatistics, SchedulerStatistics,
+};
 pub use system_functions::SystemFunctions;

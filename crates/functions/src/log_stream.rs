@@ -16,6 +16,7 @@ use crate::execution::{ExecutionRecord, LogSink, ProgressRecord};
 use crate::host::Environment;
 use crate::log::LogLine;
 use crate::services::since_epoch;
+use crate::statistics::LogStatistics;
 
 /// Entries that are kept.
 const ENTRIES_MAX: usize = 1000;
@@ -56,6 +57,7 @@ struct Ring {
     entries: VecDeque<Entry>,
     text_bytes: usize,
     last_cursor: f64,
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,16 @@ impl LogStream {
         LogPage { entries, new_cursor: ring.last_cursor.max(cursor) }
     }
 
+    /// How full the ring is.
+    pub fn statistics(&self) -> LogStatistics {
+        let ring = self.ring.lock();
+        LogStatistics {
+            entries: ring.entries.len() as u64,
+            bytes: ring.text_bytes as u64,
+            dropped: ring.dropped,
+        }
+    }
+
     fn push(&self, request_id: String, record: Record) {
         let mut ring = self.ring.lock();
         let entry = Entry { cursor: ring.next_cursor(), text_bytes: record.text_bytes(), request_id, record };
@@ -135,6 +147,7 @@ impl LogStream {
         {
             let dropped = ring.entries.pop_front().expect("the ring is not empty");
             ring.text_bytes -= dropped.text_bytes;
+            ring.dropped += 1;
         }
         self.newest.send_replace(ring.last_cursor);
     }
@@ -238,43 +251,46 @@ fn log_lines(lines: &[LogLine], format: LineFormat) -> Vec<Json> {
     lines.iter().map(line).collect()
 }
 
+/// A mutation of 12 ms that printed something, for tests.
+#[cfg(test)]
+pub(crate) fn sample_record(identifier: &str) -> ExecutionRecord {
+    ExecutionRecord {
+        kind: crate::code::FunctionKind::Mutation,
+        component: freshet_values::ComponentPath::root(),
+        identifier: identifier.into(),
+        log_lines: vec![LogLine {
+            level: crate::log::LogLevel::Log,
+            messages: vec!["'hi'".into()],
+            is_truncated: false,
+            timestamp: 1_700_000_000_120,
+            system_metadata: None,
+        }],
+        finished_at_s: 1_700_000_000.123_5,
+        started_at_s: 1_700_000_000.1,
+        execution_time_s: 0.012,
+        user_execution_time_s: 0.01,
+        cached_result: false,
+        caller: "SyncWorker",
+        parent_execution_id: None,
+        http_status: None,
+        error: None,
+        request_id: crate::request_id::RequestId::of_session_request("s", 1),
+        execution_id: "e".into(),
+        return_bytes: Some(12),
+        conflicts: 0,
+        identity_type: "unknown",
+        environment: Environment::Isolate,
+        ts: None,
+        usage: freshet_database::Usage::default(),
+        is_declared: true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::sample_record as record;
     use super::*;
-    use crate::code::FunctionKind;
-    use crate::log::LogLevel;
     use crate::request_id::RequestId;
-
-    fn record(identifier: &str) -> ExecutionRecord {
-        ExecutionRecord {
-            kind: FunctionKind::Mutation,
-            component: freshet_values::ComponentPath::root(),
-            identifier: identifier.into(),
-            log_lines: vec![LogLine {
-                level: LogLevel::Log,
-                messages: vec!["'hi'".into()],
-                is_truncated: false,
-                timestamp: 1_700_000_000_120,
-                system_metadata: None,
-            }],
-            finished_at_s: 1_700_000_000.123_5,
-            started_at_s: 1_700_000_000.1,
-            execution_time_s: 0.012,
-            user_execution_time_s: 0.01,
-            cached_result: false,
-            caller: "SyncWorker",
-            parent_execution_id: None,
-            http_status: None,
-            error: None,
-            request_id: RequestId::of_session_request("s", 1),
-            execution_id: "e".into(),
-            return_bytes: Some(12),
-            conflicts: 0,
-            identity_type: "unknown",
-            environment: Environment::Isolate,
-            ts: None,
-        }
-    }
 
     #[tokio::test]
     async fn a_new_reader_is_answered_at_once_and_misses_nothing_that_follows() {

@@ -4,20 +4,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use freshet_database::Database;
+use freshet_meter::{Counter, Gauge};
 use freshet_values::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::audit::Audit;
 use crate::call_error::CallError;
 use crate::code::{CodeSource, LiveCode};
-use crate::execution::LogSink;
+use crate::execution::{ExecutionRecord, LogSink};
 use crate::host::{ActionHost, Environment};
 use crate::identity::IdentitySource;
 use crate::limits::CallLimits;
+use crate::metrics::FunctionMetrics;
 use crate::native::NativeFunctions;
 use crate::own_transaction::begin_query;
+use crate::scheduler::backlog::ScheduleMeters;
 use crate::session_requests::Sessions;
 use crate::stack::StackMapper;
+use crate::statistics::ActionStatistics;
 
 /// What the operator decided about calls.
 #[derive(Clone, Debug)]
@@ -59,6 +63,7 @@ pub(crate) struct Services {
     pub(crate) host: Arc<dyn ActionHost>,
     pub(crate) identities: Arc<dyn IdentitySource>,
     pub(crate) log_sink: Arc<dyn LogSink>,
+    pub(crate) metrics: FunctionMetrics,
     pub(crate) settings: FunctionsSettings,
     pub(crate) limits: CallLimits,
     pub(crate) stacks: StackMapper,
@@ -66,8 +71,38 @@ pub(crate) struct Services {
     /// Set while contexts are audited.
     pub(crate) audit: OnceLock<Audit>,
     /// Bound the actions that run at the same time, by environment.
-    isolate_slots: Arc<Semaphore>,
-    node_slots: Arc<Semaphore>,
+    isolate_slots: ActionSlots,
+    node_slots: ActionSlots,
+    /// What the scheduler does.
+    pub(crate) schedule: ScheduleMeters,
+}
+
+/// Places for actions of one runtime.
+struct ActionSlots {
+    places: Arc<Semaphore>,
+    places_max: usize,
+    waiting: Gauge,
+    refused: Counter,
+}
+
+impl ActionSlots {
+    fn new(places_max: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places_max)),
+            places_max,
+            waiting: Gauge::new(),
+            refused: Counter::new(),
+        }
+    }
+
+    fn statistics(&self) -> ActionStatistics {
+        ActionStatistics {
+            running: self.places_max.saturating_sub(self.places.available_permits()) as u64,
+            running_max: self.places_max as u64,
+            waiting: self.waiting.get().unsigned_abs(),
+            refused: self.refused.get(),
+        }
+    }
 }
 
 impl Services {
@@ -80,14 +115,22 @@ impl Services {
             host: config.host,
             identities: config.identities,
             log_sink: config.log_sink,
+            metrics: FunctionMetrics::default(),
             settings: config.settings,
             stacks: StackMapper::default(),
             sessions: Sessions::default(),
             audit: OnceLock::new(),
-            isolate_slots: Arc::new(Semaphore::new(limits.isolate_actions_max)),
-            node_slots: Arc::new(Semaphore::new(limits.node_actions_max)),
+            isolate_slots: ActionSlots::new(limits.isolate_actions_max),
+            node_slots: ActionSlots::new(limits.node_actions_max),
+            schedule: ScheduleMeters::default(),
             limits,
         }
+    }
+
+    /// Tells metrics and the log stream of a finished execution.
+    pub(crate) fn completed(&self, record: ExecutionRecord) {
+        self.metrics.record(&record);
+        self.log_sink.completed(record);
     }
 
     /// The live code at the newest snapshot, for callers without a transaction of their own.
@@ -115,15 +158,30 @@ impl Services {
         &self,
         environment: Environment,
     ) -> Result<OwnedSemaphorePermit, CallError> {
-        let (slots, kind, limit) = match environment {
-            Environment::Isolate => (&self.isolate_slots, "actions", self.limits.isolate_actions_max),
-            Environment::Node => (&self.node_slots, "Node actions", self.limits.node_actions_max),
+        let (slots, kind) = match environment {
+            Environment::Isolate => (&self.isolate_slots, "actions"),
+            Environment::Node => (&self.node_slots, "Node actions"),
         };
-        match tokio::time::timeout(self.limits.queue_wait_max, slots.clone().acquire_owned()).await {
+        if let Ok(permit) = slots.places.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        slots.waiting.add(1);
+        let waited =
+            tokio::time::timeout(self.limits.queue_wait_max, slots.places.clone().acquire_owned()).await;
+        slots.waiting.add(-1);
+        match waited {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_closed)) => Err(CallError::shutting_down()),
-            Err(_elapsed) => Err(CallError::too_many_concurrent(kind, limit)),
+            Err(_elapsed) => {
+                slots.refused.increment();
+                Err(CallError::too_many_concurrent(kind, slots.places_max))
+            }
         }
+    }
+
+    /// Actions of the default runtime, and of Node.
+    pub(crate) fn action_statistics(&self) -> (ActionStatistics, ActionStatistics) {
+        (self.isolate_slots.statistics(), self.node_slots.statistics())
     }
 }
 

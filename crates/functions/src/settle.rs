@@ -159,7 +159,7 @@ impl Concluded {
             Err(error) => self.record.error = Some(error.message.clone()),
         }
         self.record.ts = ts;
-        self.services.log_sink.completed(self.record);
+        self.services.completed(self.record);
         log_lines
     }
 }
@@ -191,6 +191,8 @@ fn conclude(attempt: Attempt, call: &LaneCall, clock: LaneClock) -> Concluded {
         identity_type: function.identity.log_name(),
         environment: Environment::Isolate,
         ts: None,
+        usage: attempt.transaction.usage(),
+        is_declared: attempt.code.functions.contains_key(&function.path),
     };
     Concluded { services: attempt.services, transaction: Some(attempt.transaction), record }
 }

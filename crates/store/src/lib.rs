@@ -19,4 +19,4 @@ pub use error::StoreError;
 pub use identifiers::{IndexId, Order, TableId};
 pub use memory::{Faults, MemoryStore};
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use store::{Snapshot, Store};
+pub use store::{Snapshot, Store, StoreStatistics};

@@ -62,6 +62,11 @@ pub trait Store: Send + Sync {
     /// every few seconds; quick.
     fn release_unused(&self) {}
 
+    /// How much room the store takes.
+    fn statistics(&self) -> StoreStatistics {
+        StoreStatistics::default()
+    }
+
     /// A named text of the database's bookkeeping.
     ///
     /// # Errors
@@ -73,6 +78,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// A storage failure.
     fn table_counts(&self) -> Result<Vec<(TableId, u64)>, StoreError>;
+}
+
+/// The size of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatistics {
+    /// Bytes of the main file.
+    pub file_bytes: u64,
+    /// Bytes of the write-ahead log.
+    pub log_bytes: u64,
+    /// Connections that read, idle or not.
+    pub readers: u64,
 }
 
 /// An unchanging view of a store. Holding one costs a connection and delays the reuse of disk space.

@@ -80,10 +80,15 @@ impl Committer {
 
     /// Returns whether the store took it.
     fn store(&mut self, shared: &Shared, group: &[Arc<Committed>]) -> bool {
+        let began = Instant::now();
         let batch = batch(group, &mut self.counts);
         match shared.store.commit(&batch) {
-            Ok(()) => finish(shared, group),
+            Ok(()) => {
+                shared.meters.stored(group.len(), began);
+                finish(shared, group);
+            }
             Err(error) => {
+                shared.meters.failed_groups.increment();
                 fail(shared, Failure::of(error));
                 return false;
             }

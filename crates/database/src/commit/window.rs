@@ -33,6 +33,11 @@ impl Window {
         Window { commits: VecDeque::new(), floor, bytes: 0, bytes_max, age_nanos }
     }
 
+    /// Commits in it, and their bytes.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        (self.commits.len() as u64, self.bytes as u64)
+    }
+
     /// Everything later than this is here.
     pub(crate) fn floor(&self) -> Timestamp {
         self.floor

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use freshet_meter::Gauge;
 use freshet_store::IndexId;
 use freshet_values::{KeyInterval, Timestamp, key};
 use parking_lot::Mutex;
@@ -51,6 +52,8 @@ struct IndexWatchers {
 pub(crate) struct Subscriptions {
     indexes: Mutex<HashMap<IndexId, IndexWatchers>>,
     next_id: AtomicU64,
+    /// Subscriptions that exist.
+    alive: Gauge,
 }
 
 impl Subscription {
@@ -84,6 +87,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.registry.alive.add(-1);
         self.registry.remove(&self.watch, &self.read_set);
     }
 }
@@ -114,6 +118,7 @@ impl Subscriptions {
                 entry.insert(watch.id, Arc::clone(&watch));
             }
         }
+        self.alive.add(1);
         Subscription { watch, registry: Arc::clone(self), read_set }
     }
 
@@ -170,6 +175,11 @@ impl Subscriptions {
                 indexes.remove(&index);
             }
         }
+    }
+
+    /// How many subscriptions there are.
+    pub(crate) fn watched(&self) -> u64 {
+        self.alive.get().unsigned_abs()
     }
 
     /// Indexes that somebody watches.

@@ -27,6 +27,7 @@ use crate::own_transaction::{begin_query, write};
 use crate::request_id::RequestId;
 use crate::resolve::resolve_job;
 use crate::rows::{self, Bounds};
+use crate::scheduler::backlog::LoopMeters;
 use crate::services::Services;
 use crate::syscalls::{Fault, database_failure};
 
@@ -47,6 +48,10 @@ impl DueRows for CronJobs {
 
     const WHAT: &'static str = "cron job";
 
+    fn meters(self, services: &Services) -> &LoopMeters {
+        &services.schedule.crons
+    }
+
     fn find(
         self,
         transaction: &mut Transaction,
@@ -60,7 +65,7 @@ impl DueRows for CronJobs {
         let rows =
             rows::range(transaction, table, index, "nextTs", &bounds, rows_max).map_err(database_failure)?;
         let now_ns = now_ns(services);
-        let mut due = DueEnd { now: Vec::new(), next_in: None };
+        let mut due = DueEnd { now: Vec::new(), next_in: None, waiting_since_ns: None };
         for row in &rows {
             let next = NextRun::from_row(row)
                 .ok_or_else(|| CallError::internal(&format!("the row {} is not a cron job's", row.id)))?;
@@ -72,6 +77,7 @@ impl DueRows for CronJobs {
                 break;
             }
             if due.now.len() == free {
+                due.waiting_since_ns = Some(i64::try_from(next.next_ns).unwrap_or(i64::MAX));
                 break;
             }
             due.now.push((next.job, next));

@@ -12,6 +12,7 @@ use crate::due_loop::{DueEnd, DueRows};
 use crate::functions::Functions;
 use crate::job::{self, Job};
 use crate::rows::{self, Bounds};
+use crate::scheduler::backlog::LoopMeters;
 use crate::services::Services;
 use crate::syscalls::database_failure;
 
@@ -23,6 +24,10 @@ impl DueRows for ScheduledJobs {
     type Job = Job;
 
     const WHAT: &'static str = "scheduled function";
+
+    fn meters(self, services: &Services) -> &LoopMeters {
+        &services.schedule.jobs
+    }
 
     fn find(
         self,
@@ -36,7 +41,7 @@ impl DueRows for ScheduledJobs {
         let rows = rows::range(transaction, job::TABLE, job::BY_NEXT_TS, "nextTs", &bounds, rows_max)
             .map_err(database_failure)?;
         let now_ns = services.now_ns();
-        let mut due = DueEnd { now: Vec::new(), next_in: None };
+        let mut due = DueEnd { now: Vec::new(), next_in: None, waiting_since_ns: None };
         for row in rows.iter().filter(|row| !running.contains(&row.id)) {
             let job = Job::from_row(row).map_err(|error| CallError::internal(&error))?;
             let wait_ns = job.next_ts.unwrap_or(now_ns).saturating_sub(now_ns);
@@ -45,6 +50,7 @@ impl DueRows for ScheduledJobs {
                 break;
             }
             if due.now.len() == free {
+                due.waiting_since_ns = job.next_ts;
                 // Due, but without room: the end of a running one brings us back.
                 break;
             }

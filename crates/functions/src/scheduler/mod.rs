@@ -5,6 +5,7 @@
 //! admins. Cron jobs are
 //! in [`crate::crons`].
 
+pub(crate) mod backlog;
 mod cancellation;
 mod due;
 mod retention;
@@ -32,6 +33,7 @@ impl Scheduler {
         let tasks = vec![
             tokio::spawn(due_loop::run(ScheduledJobs, functions.clone(), stopped.clone())),
             tokio::spawn(retention::run(functions.clone(), stopped.clone())),
+            tokio::spawn(backlog::run(functions.clone(), stopped.clone())),
             tokio::spawn(due_loop::run(CronJobs, functions.clone(), stopped)),
         ];
         Self { stop, tasks }

@@ -24,7 +24,7 @@ use freshet_values::Timestamp;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::{Batch, IndexId, LogEntry, Snapshot, Store, StoreError, TableId};
+use crate::{Batch, IndexId, LogEntry, Snapshot, Store, StoreError, StoreStatistics, TableId};
 use fault::failure;
 pub use options::SqliteOptions;
 use reader::ReaderPool;
@@ -157,6 +157,17 @@ impl Store for SqliteStore {
 
     fn recover(&self) -> Result<Timestamp, StoreError> {
         self.with_writer(Writer::recover)
+    }
+
+    fn statistics(&self) -> StoreStatistics {
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        StoreStatistics {
+            file_bytes: bytes(&self.path),
+            log_bytes: bytes(Path::new(&log)),
+            readers: self.readers.open() as u64,
+        }
     }
 
     fn read_log(

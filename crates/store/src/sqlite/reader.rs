@@ -86,6 +86,11 @@ impl ReaderPool {
         })
     }
 
+    /// Connections that exist.
+    pub(super) fn open(&self) -> usize {
+        self.idle.lock().open
+    }
+
     /// A reader that sees every commit that has returned.
     pub(super) fn pin(&self) -> Result<PinnedReader, StoreError> {
         let (reader, kind, generation) = {
