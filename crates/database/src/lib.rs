@@ -36,13 +36,13 @@ pub use database::{Commit, Database};
 pub use document::Document;
 pub use error::{CommitError, DatabaseError, DeveloperError, DurabilityError, SystemError};
 pub use freshet_store::{IndexId, Order, TableId};
-pub use statistics::{CacheStatistics, DatabaseStatistics};
 pub use limits::{Budget, READ_HELP, TransactionLimits, Usage};
 pub use namespace::Namespace;
 pub use options::DatabaseOptions;
 pub use query::Query;
 pub use read_set::ReadSet;
 pub use schema::SchemaEnforcer;
+pub use statistics::{CacheStatistics, DatabaseStatistics};
 pub use subscription::{Subscription, Waker};
 pub use transaction::{
     IndexProgress, Page, PageRequest, PageStatus, StreamId, SystemAccess, Transaction, UserAccess,

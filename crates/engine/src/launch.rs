@@ -4,10 +4,14 @@
 //! so that a release is a binary and an addon, whatever version of the runtime the directory has seen before.
 
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use freshet_functions::CallLimits;
 pub use freshet_functions::code::ContextPolicy;
+use freshet_server::EdgeLimits;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -60,6 +64,87 @@ pub struct EngineConfig {
     pub audit_determinism: bool,
     /// Whether clients get only `Server Error` and no log lines.
     pub redact_logs_to_client: bool,
+    /// Whether log lines are JSON objects.
+    pub log_json: bool,
+    /// Address and port where metrics are shown without a key; `None` for nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What the operator may tune.
+    pub limits: OperatorLimits,
+}
+
+/// Bounds that the operator may tune. Units are in the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each has its flag, which explains it")]
+pub struct OperatorLimits {
+    pub queue_length: u64,
+    pub queue_wait_ms: u64,
+    pub actions: u64,
+    pub node_actions: u64,
+    pub action_hosts: u64,
+    pub action_host_heap_mb: u64,
+    pub scheduled_parallelism: u64,
+    pub scheduled_max: u64,
+    pub user_time_ms: u64,
+    pub total_time_ms: u64,
+    pub action_time_s: u64,
+    pub node_action_time_s: u64,
+    pub requests: u64,
+    pub sockets: u64,
+    pub connections: u64,
+    pub result_cache_mb: u64,
+}
+
+impl Default for OperatorLimits {
+    fn default() -> Self {
+        Self {
+            queue_length: 4096,
+            queue_wait_ms: 5_000,
+            actions: 64,
+            node_actions: 64,
+            action_hosts: 4,
+            action_host_heap_mb: 512,
+            scheduled_parallelism: 8,
+            scheduled_max: 1_000_000,
+            user_time_ms: 1_000,
+            total_time_ms: 15_000,
+            action_time_s: 1_800,
+            node_action_time_s: 600,
+            requests: 1_024,
+            sockets: 20_000,
+            connections: 20_000,
+            result_cache_mb: 100,
+        }
+    }
+}
+
+impl OperatorLimits {
+    /// The bounds of calls.
+    pub(crate) fn calls(&self) -> CallLimits {
+        CallLimits {
+            queue_length_max: self.queue_length as usize,
+            queue_wait_max: Duration::from_millis(self.queue_wait_ms),
+            isolate_actions_max: self.actions as usize,
+            node_actions_max: self.node_actions as usize,
+            scheduled_parallelism: self.scheduled_parallelism as usize,
+            scheduled_max: self.scheduled_max,
+            user_time_max: Duration::from_millis(self.user_time_ms),
+            total_time_max: Duration::from_millis(self.total_time_ms),
+            isolate_action_time_max: Duration::from_secs(self.action_time_s),
+            node_action_time_max: Duration::from_secs(self.node_action_time_s),
+            ..CallLimits::default()
+        }
+    }
+
+    /// The bounds of the edge.
+    pub(crate) fn edge(&self) -> EdgeLimits {
+        EdgeLimits {
+            requests_max: self.requests as usize,
+            sockets_max: self.sockets as usize,
+            connections_max: self.connections as usize,
+            query_cache_bytes_max: (self.result_cache_mb as usize) << 20,
+            ..EdgeLimits::default()
+        }
+    }
 }
 
 /// What the engine says once it listens.

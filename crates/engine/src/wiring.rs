@@ -28,8 +28,6 @@ use crate::launch::{EngineConfig, ReadyReport, node_flags};
 
 /// How long the engine waits for one that is about to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(6);
-/// JavaScript heap of one action host in MiB.
-const ACTION_HOST_HEAP_MIB: usize = 512;
 /// Open requests are given this long at shutdown; the supervisor allows the whole engine five seconds.
 const DRAIN_TIME: Duration = Duration::from_millis(2500);
 
@@ -84,7 +82,7 @@ impl Engine {
         notify: Box<dyn Fn(EngineEvent) + Send + Sync>,
     ) -> Result<(Self, ReadyReport), EngineError> {
         let started = Instant::now();
-        init_logging(&config.log_filter);
+        init_logging(&config.log_filter, config.log_json);
         let directory = DataDirectory::open_or_create(&config.data_dir).map_err(configuration)?;
         let lock =
             DirectoryLock::acquire(&directory, LockHolder::Engine, LOCK_PATIENCE).map_err(configuration)?;
@@ -112,17 +110,18 @@ impl Engine {
         )
         .map_err(|error| EngineError::Failed(error.to_string()))?;
 
-        let limits = CallLimits::default();
+        let limits = config.limits.calls();
         let actions = Arc::new(ProcessPool::new(
             HostProgram {
                 node: std::env::current_exe()
                     .map_err(|error| EngineError::Failed(format!("cannot find the Node binary: {error}")))?,
                 script: runtime_dir.join("action-host.js"),
                 isolate_flags: node_flags(),
-                heap_megabytes: ACTION_HOST_HEAP_MIB,
+                heap_megabytes: config.limits.action_host_heap_mb as usize,
                 scratch: config.data_dir.join("action-hosts"),
             },
             ActionTimes { isolate: limits.isolate_action_time_max, node: limits.node_action_time_max },
+            config.limits.action_hosts as usize,
         ));
         let logs = Arc::new(LogStream::new());
         let code = Arc::new(LiveCodeCache::new(database.clone()).with_contexts(config.contexts));
@@ -168,6 +167,7 @@ impl Engine {
             site_addr: config.site_port.map(|port| address(&config.host, port)).transpose()?,
             client_ip_header: config.client_ip_header.as_deref().and_then(|name| name.parse().ok()),
             rate_limit: config.rate_limit,
+            watch_addr: config.metrics_listen,
             api_origin: config.api_origin.clone(),
             site_origin: config.site_origin.clone(),
             instance_name: name,
@@ -175,13 +175,15 @@ impl Engine {
             compression: config
                 .websocket_window_bits
                 .map_or(SocketCompression::Off, |window_bits_max| SocketCompression::On { window_bits_max }),
-            limits: EdgeLimits { drain_time_max: DRAIN_TIME, ..EdgeLimits::default() },
+            limits: EdgeLimits { drain_time_max: DRAIN_TIME, ..config.limits.edge() },
         };
         let server =
             runtime.block_on(Server::start(server_config, services)).map_err(|error| match error {
                 StartError::Bind { .. } | StartError::Origin(_) => configuration(error),
             })?;
         let scheduler = Scheduler::start(&functions);
+        let counting = functions.clone();
+        runtime.spawn(async move { counting.metrics().keep_minutes().await });
         let warming = actions.clone();
         runtime.spawn(async move {
             if let Err(error) = warming.warm_up().await {
@@ -264,14 +266,14 @@ fn configuration(error: impl std::fmt::Display) -> EngineError {
     EngineError::Configuration(error.to_string())
 }
 
-fn init_logging(filter: &str) {
+fn init_logging(filter: &str, json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails when a test has set another subscriber, which is then the right one.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .compact()
-        .try_init();
+    let _ = if json {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    } else {
+        lines.with_target(false).compact().try_init()
+    };
 }

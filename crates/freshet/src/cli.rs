@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::limits::LimitArgs;
+
 /// An open reactive backend for apps written against the Convex client.
 ///
 /// Without a command, in a checkout of the project, this runs `freshet demo`.
@@ -104,6 +106,17 @@ pub(crate) struct ListenArgs {
     /// Show clients `Server Error` instead of error messages, and no log lines [env: REDACT_LOGS_TO_CLIENT]
     #[arg(long)]
     pub(crate) redact_logs_to_client: bool,
+    /// Address and port where metrics and health are shown to whoever can reach it, for instance 127.0.0.1:9310; without it,
+    /// metrics are at /metrics of the API for holders of an admin key [env: FRESHET_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics_listen: Option<String>,
+    /// How log lines are written: `text`, or `json` with one object a line [env: FRESHET_LOG_FORMAT] [default: text]
+    ///
+    /// What is logged is chosen with RUST_LOG, for instance `debug` or `warn,freshet_server=debug` [default: info].
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -7,13 +7,16 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-static CONSOLE: LazyLock<Mutex<Console>> =
-    LazyLock::new(|| Mutex::new(Console { status: None, interactive: io::stderr().is_terminal() }));
+static CONSOLE: LazyLock<Mutex<Console>> = LazyLock::new(|| {
+    Mutex::new(Console { status: None, interactive: io::stderr().is_terminal(), json: false })
+});
 
 struct Console {
     /// The progress line at the bottom, redrawn below whatever is printed. Only on a terminal.
     status: Option<String>,
     interactive: bool,
+    /// Whether every line of the log is a JSON object.
+    json: bool,
 }
 
 impl Console {
@@ -41,6 +44,26 @@ pub(crate) fn is_interactive() -> bool {
     Console::get().interactive
 }
 
+/// From now on writes every line of the log as a JSON object, also those that a child prints as text.
+pub(crate) fn log_json() {
+    let mut console = Console::get();
+    console.json = true;
+    // Nobody reads JSON and a progress line at the same time.
+    console.interactive = false;
+}
+
+/// A line of text as an object like those that the engine writes.
+fn object(name: &str, line: &[u8]) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    serde_json::json!({
+        "timestamp_ms": now.as_millis() as u64,
+        "level": "INFO",
+        "message": String::from_utf8_lossy(line),
+        "target": if name.is_empty() { "freshet" } else { name },
+    })
+    .to_string()
+}
+
 /// Prints a line of result to standard output.
 pub(crate) fn say(line: &str) {
     let console = Console::get();
@@ -61,7 +84,13 @@ pub(crate) fn log_bytes(name: &str, line: &[u8]) {
     let console = Console::get();
     console.erase_status();
     let mut text = Vec::with_capacity(name.len() + line.len() + 4);
-    if !name.is_empty() {
+    if console.json && !line.starts_with(b"{") {
+        text.extend_from_slice(object(name, line).as_bytes());
+        text.push(b'\n');
+        let _ = io::stderr().write_all(&text);
+        return;
+    }
+    if !name.is_empty() && !console.json {
         text.extend_from_slice(format!("[{name}] ").as_bytes());
     }
     text.extend_from_slice(line);
@@ -104,6 +133,12 @@ fn frame(lines: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_text_becomes_an_object() {
+        let object: serde_json::Value = serde_json::from_str(&object("convex", b"it \"works\"")).unwrap();
+        assert_eq!((&object["message"], &object["target"]), (&"it \"works\"".into(), &"convex".into()));
+    }
 
     #[test]
     fn a_frame_is_as_wide_as_its_longest_line() {

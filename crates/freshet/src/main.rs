@@ -11,6 +11,7 @@ mod commands;
 mod console;
 mod convex_cli;
 mod failure;
+mod limits;
 mod lines;
 mod node;
 mod ports;

@@ -90,6 +90,9 @@ impl Service {
             audit_determinism: settings.audit_determinism,
             log_filter: settings.log_filter.clone(),
             redact_logs_to_client: settings.redact_logs_to_client,
+            log_json: settings.log_json,
+            metrics_listen: settings.metrics_listen,
+            limits: settings.limits,
         };
         let first_start = !directory.database_file().exists();
         let launch = EngineLaunch { node, addon, config, mark_lines: style.mark_lines };

@@ -2,12 +2,13 @@
 //!
 //! An empty variable counts as unset, because compose files pass unset variables on as empty ones.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use axum::http::HeaderName;
-use freshet_engine::launch::ContextPolicy;
+use freshet_engine::launch::{ContextPolicy, OperatorLimits};
 use freshet_instance::ConfiguredCredentials;
 
 use crate::cli::{InstanceArgs, ListenArgs};
@@ -54,6 +55,9 @@ pub(crate) struct ListenSettings {
     pub(crate) audit_determinism: bool,
     pub(crate) log_filter: String,
     pub(crate) redact_logs_to_client: bool,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) log_json: bool,
+    pub(crate) limits: OperatorLimits,
 }
 
 impl ListenSettings {
@@ -138,7 +142,28 @@ impl ListenSettings {
             None => ContextPolicy::default(),
         };
         let compression = args.websocket_compression.clone().or_else(|| set("FRESHET_WEBSOCKET_COMPRESSION"));
+        let metrics_listen = match args.metrics_listen.clone().or_else(|| set("FRESHET_METRICS_LISTEN")) {
+            Some(text) => Some(text.parse().map_err(|_| {
+                misconfigured(format!(
+                    "--metrics-listen (or FRESHET_METRICS_LISTEN): {text:?} is not an address with a port, like \
+                     127.0.0.1:9310"
+                ))
+            })?),
+            None => None,
+        };
+        let log_json = match args.log_format.clone().or_else(|| set("FRESHET_LOG_FORMAT")).as_deref() {
+            None | Some("text") => false,
+            Some("json") => true,
+            Some(other) => {
+                return Err(misconfigured(format!(
+                    "--log-format (or FRESHET_LOG_FORMAT) is `text` or `json`, not {other:?}"
+                )));
+            }
+        };
         Ok(Self {
+            metrics_listen,
+            log_json,
+            limits: args.limits.resolve(variable)?,
             contexts,
             websocket_window_bits: window_bits(compression.as_deref())?,
             audit_determinism: args.audit_determinism || switched_on("FRESHET_AUDIT_DETERMINISM"),

@@ -110,7 +110,7 @@ impl Callbacks {
         let (id, ts) = write(&functions.services, move |transaction| {
             let code = services.code.live_code(transaction)?;
             let now_ms = services.now_ms() as f64;
-            schedule::schedule(transaction, &code, &args, parent.as_deref(), now_ms, &services.limits)
+            schedule::schedule(transaction, &code, &args, parent.as_deref(), now_ms, &services)
         })
         .await?;
         functions.wait_durable(ts).await?;

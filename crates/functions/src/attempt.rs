@@ -241,14 +241,7 @@ impl Attempt {
 
     pub(crate) fn schedule(&mut self, args: &str) -> Result<String, Fault> {
         let parent = self.caller.scheduled_job();
-        schedule::schedule(
-            &mut self.transaction,
-            &self.code,
-            args,
-            parent,
-            self.now_ms,
-            &self.services.limits,
-        )
+        schedule::schedule(&mut self.transaction, &self.code, args, parent, self.now_ms, &self.services)
     }
 
     pub(crate) fn cancel_job(&mut self, args: &str) -> Result<String, Fault> {

@@ -3,7 +3,7 @@
 //! A row's `nextTs` is set while the job is still to be run or running, so that the scheduler finds both with one index;
 //! `completedTs` is set once it is over, for the retention.
 
-use freshet_database::{DatabaseError, SystemError, Transaction};
+use freshet_database::{DatabaseError, Namespace, SystemError, Transaction};
 use freshet_values::{DocumentId, FunctionPath, Object, Value};
 
 use crate::rows::{self, Row};
@@ -132,6 +132,11 @@ pub(crate) fn args(transaction: &mut Transaction, job: &Job) -> Result<String, D
         }
         _ => Err(unreadable("it holds no arguments").into()),
     }
+}
+
+/// How many jobs there are, those that are over included. Does not make the transaction depend on it.
+pub(crate) fn rows(transaction: &mut Transaction) -> u64 {
+    transaction.system(Namespace::ROOT).count_untracked(&TABLE.parse().expect("it is a table's name"))
 }
 
 /// Inserts the arguments of a job.

@@ -64,7 +64,14 @@ pub(crate) enum Popped {
 
 impl LaneQueue {
     pub(crate) fn new(services: Arc<Services>) -> Self {
-        Self { shared: Arc::new(Shared { services, state: Mutex::default(), arrived: Condvar::new(), meters: LaneMeters::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                services,
+                state: Mutex::default(),
+                arrived: Condvar::new(),
+                meters: LaneMeters::default(),
+            }),
+        }
     }
 
     /// A new lane, for one V8 thread. Dropping it takes it out of service.
@@ -150,7 +157,10 @@ impl LaneQueue {
         let kind = call.kind.transaction_kind();
         let (reply, answer) = oneshot::channel();
         let (started, start) = oneshot::channel();
-        let ticket = self.push(Box::new(QueuedCall { call, reply, started: Some(started), since: Instant::now() }), kind)?;
+        let ticket = self.push(
+            Box::new(QueuedCall { call, reply, started: Some(started), since: Instant::now() }),
+            kind,
+        )?;
         let place = Place { queue: self, ticket };
         match tokio::time::timeout(self.limits().queue_wait_max, start).await {
             Ok(_) => {}

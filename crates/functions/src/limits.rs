@@ -31,6 +31,8 @@ pub struct CallLimits {
     pub scheduled_args_bytes_max: usize,
     /// Scheduled jobs that run at the same time.
     pub scheduled_parallelism: usize,
+    /// Scheduled functions that may be outstanding, as far as they are counted.
+    pub scheduled_max: u64,
     /// Queries and mutations that may wait for a lane.
     pub queue_length_max: usize,
     /// How long a call waits for a lane, or an action for a slot.
@@ -64,6 +66,7 @@ impl Default for CallLimits {
             call_depth_max: 8,
             scheduled_args_bytes_max: 16 * MIB,
             scheduled_parallelism: 8,
+            scheduled_max: 1_000_000,
             queue_length_max: 4096,
             queue_wait_max: Duration::from_secs(5),
             isolate_actions_max: 64,

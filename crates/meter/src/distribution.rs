@@ -78,11 +78,7 @@ impl Distribution {
     pub fn below(&self, bound: u64) -> u64 {
         debug_assert!(bound.is_power_of_two(), "only there buckets end");
         let end = bucket(bound);
-        self.counts
-            .iter()
-            .take_while(|(bucket, _)| usize::from(*bucket) < end)
-            .map(|(_, count)| count)
-            .sum()
+        self.counts.iter().take_while(|(bucket, _)| usize::from(*bucket) < end).map(|(_, count)| count).sum()
     }
 
     /// Bytes that it takes.

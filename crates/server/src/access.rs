@@ -38,6 +38,7 @@ impl Operation {
     pub(crate) const ENV_VIEW: Self = Self::read("env:view");
     pub(crate) const ENV_WRITE: Self = Self::write("env:write");
     pub(crate) const LOGS_VIEW: Self = Self::read("logs:view");
+    pub(crate) const METRICS_VIEW: Self = Self::read("metrics:view");
     pub(crate) const DATA_VIEW: Self = Self::read("data:view");
     pub(crate) const DATA_WRITE: Self = Self::write("data:write");
     pub(crate) const RUN_MUTATIONS: Self = Self::write("runInternalMutations");

@@ -14,6 +14,9 @@ pub struct ServerConfig {
     pub api_addr: SocketAddr,
     /// Where HTTP actions are served at the root; `None` to serve everything from one port.
     pub site_addr: Option<SocketAddr>,
+    /// Where metrics and health are shown to everybody who can reach it; `None` to show metrics only to holders of an
+    /// admin key.
+    pub watch_addr: Option<SocketAddr>,
     /// External URL of the API, without a trailing slash. If it has a path, requests below that path are answered as
     /// those without it.
     pub api_origin: String,

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use crate::api;
 use crate::config::ServerConfig;
@@ -25,6 +26,7 @@ use crate::edge::credentials::Credentials;
 use crate::edge::error::ApiError;
 use crate::edge::forwarded;
 use crate::edge::rate_limit::RateLimit;
+use crate::edge::request_ids;
 use crate::http_actions;
 use crate::services::Services;
 use crate::state::{ClientAddress, State};
@@ -36,6 +38,8 @@ pub(crate) enum Door {
     Api,
     /// The HTTP actions port: every path means `/http` plus that path.
     Site,
+    /// The port for those who watch over the server: metrics and health, without keys.
+    Watch,
 }
 
 /// Routes requests. Cheap to clone.
@@ -43,6 +47,7 @@ pub(crate) enum Door {
 pub(crate) struct Dispatcher {
     state: Arc<State>,
     api: Router,
+    watch: Router,
     requests: Admission,
     bodies: BodyBudget,
     rate_limit: Option<Arc<RateLimit>>,
@@ -61,7 +66,8 @@ impl Dispatcher {
         let rate_limit = config.rate_limit.map(|per_second| Arc::new(RateLimit::new(per_second)));
         let state = Arc::new(State::new(config, services, stopping, tasks));
         let api = api::router(Arc::clone(&state));
-        Self { state, api, requests, bodies, rate_limit }
+        let watch = api::watch_router(Arc::clone(&state));
+        Self { state, api, watch, requests, bodies, rate_limit }
     }
 
     /// What every handler can reach.
@@ -77,6 +83,8 @@ impl Dispatcher {
         mut request: Request<Body>,
     ) -> Response {
         let began = Instant::now();
+        let running = self.state.meters.begin();
+        let request_id = request_ids::of_headers(request.headers());
         let method = request.method().clone();
         // The path alone: query strings can carry keys and tokens.
         let path = request.uri().path().to_owned();
@@ -84,11 +92,24 @@ impl Dispatcher {
         let client = forwarded::client_address(request.headers(), trusted, peer);
         request.extensions_mut().insert(ClientAddress(client));
         request.extensions_mut().insert(self.bodies.clone());
-        let answered = std::panic::AssertUnwindSafe(self.route(door, request)).catch_unwind().await;
-        let response = answered.unwrap_or_else(|_| {
+        request.extensions_mut().insert(request_id);
+        // Whatever is logged on the way bears the id.
+        let span = tracing::error_span!("request", id = %request_id);
+        let answered = std::panic::AssertUnwindSafe(self.route(door, request))
+            .catch_unwind()
+            .instrument(span.clone())
+            .await;
+        let _inside = span.entered();
+        let mut response = answered.unwrap_or_else(|_| {
             tracing::error!(%method, path, "a request handler panicked");
             ApiError::internal().into_response()
         });
+        response
+            .headers_mut()
+            .entry(request_ids::HEADER)
+            .or_insert_with(|| request_ids::header_value(request_id));
+        drop(running);
+        self.state.meters.answered(door, response.status(), began.elapsed());
         tracing::debug!(
             %method,
             path,
@@ -101,13 +122,14 @@ impl Dispatcher {
     }
 
     async fn route(&self, door: Door, mut request: Request<Body>) -> Response {
-        if let Err(error) = self.count(&request) {
-            return error.into_response();
-        }
         let origin = match door {
             Door::Api => &self.state.config.api_origin,
             Door::Site => &self.state.config.site_origin,
+            Door::Watch => return answer(&self.watch, request).await,
         };
+        if let Err(error) = self.count(&request) {
+            return error.into_response();
+        }
         forwarded::strip_prefix(&mut request, forwarded::path_of(origin));
         if let Some(action_path) = http_action_path(door, request.uri().path()) {
             let action_path = action_path.to_owned();
@@ -157,10 +179,14 @@ impl Dispatcher {
     }
 
     async fn call(&self, request: Request<Body>) -> Response {
-        match self.api.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        answer(&self.api, request).await
+    }
+}
+
+async fn answer(router: &Router, request: Request<Body>) -> Response {
+    match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 
@@ -168,6 +194,7 @@ impl Dispatcher {
 fn http_action_path(door: Door, path: &str) -> Option<&str> {
     match door {
         Door::Site => Some(path),
+        Door::Watch => None,
         Door::Api => match path.strip_prefix("/http")? {
             "" => Some("/"),
             rest if rest.starts_with('/') => Some(rest),

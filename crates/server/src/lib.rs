@@ -9,6 +9,7 @@
 //! | `queries` | answers to queries, shared by all who ask the same |
 //! | `sync` | the driver of the sync crate's sessions |
 //! | `http_actions` | requests for the app's router |
+//! | `metrics` | the page for those who watch over the server |
 //!
 //! Only this crate knows HTTP. It runs no function, reads no document and stores nothing: it asks the
 //! [`Services`] below.
@@ -20,6 +21,7 @@ mod config;
 mod dispatch;
 mod edge;
 mod http_actions;
+mod metrics;
 mod queries;
 mod services;
 mod start;

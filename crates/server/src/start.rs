@@ -64,6 +64,7 @@ pub struct ServerHandle {
     state: Arc<State>,
     api_addr: SocketAddr,
     site_addr: Option<SocketAddr>,
+    watch_addr: Option<SocketAddr>,
     stopping: CancellationToken,
     tasks: TaskTracker,
     drain_time_max: Duration,
@@ -81,16 +82,21 @@ impl Server {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let watch = match config.watch_addr {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let local = |listener: &TcpListener, asked: SocketAddr| listener.local_addr().unwrap_or(asked);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let drain_time_max = config.limits.drain_time_max;
-        let (api_asked, site_asked) = (config.api_addr, config.site_addr);
+        let (api_asked, site_asked, watch_asked) = (config.api_addr, config.site_addr, config.watch_addr);
         let connections = Arc::new(Semaphore::new(config.limits.connections_max));
         let dispatcher = Dispatcher::new(config, services, stopping.clone(), tasks.clone());
         let handle = ServerHandle {
             state: Arc::clone(dispatcher.state()),
             api_addr: local(&api, api_asked),
             site_addr: site.as_ref().zip(site_asked).map(|(listener, asked)| local(listener, asked)),
+            watch_addr: watch.as_ref().zip(watch_asked).map(|(listener, asked)| local(listener, asked)),
             stopping,
             tasks,
             drain_time_max,
@@ -106,6 +112,10 @@ impl Server {
         handle.tasks.spawn(acceptor(Door::Api).run(api));
         if let Some(site) = site {
             handle.tasks.spawn(acceptor(Door::Site).run(site));
+        }
+        if let Some(watch) = watch {
+            handle.tasks.spawn(acceptor(Door::Watch).run(watch));
+            tracing::info!(address = ?handle.watch_addr, "metrics are shown to whoever asks here");
         }
         match handle.site_addr {
             Some(site) => tracing::info!(api = %handle.api_addr, %site, "listening"),
@@ -135,6 +145,11 @@ impl ServerHandle {
     /// Where HTTP actions are served at the root.
     pub fn site_addr(&self) -> Option<SocketAddr> {
         self.site_addr
+    }
+
+    /// Where metrics are shown without a key.
+    pub fn watch_addr(&self) -> Option<SocketAddr> {
+        self.watch_addr
     }
 
     /// Stops accepting, closes WebSockets with 1001 and waits for open requests, but no longer than the configured

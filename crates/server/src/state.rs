@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::ServerConfig;
 use crate::edge::admission::Admission;
+use crate::metrics::EdgeMeters;
 use crate::queries::QueryCache;
 use crate::services::Services;
 
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub(crate) query_cache: QueryCache,
     /// Bounds the memory that push bodies take.
     pub(crate) pushes: Admission,
+    /// What is counted at the edge.
+    pub(crate) meters: EdgeMeters,
 }
 
 /// How a server is doing, for metrics. Counters begin at zero with the process.
@@ -60,7 +63,16 @@ impl State {
         let pushes = Admission::new(config.limits.pushes_max, config.limits.request_time_max);
         let query_cache = QueryCache::new(config.limits.query_cache_bytes_max);
         let sockets = Arc::new(Semaphore::new(config.limits.sockets_max));
-        Self { config, services, stopping, tasks, sockets, query_cache, pushes }
+        Self {
+            config,
+            services,
+            stopping,
+            tasks,
+            sockets,
+            query_cache,
+            pushes,
+            meters: EdgeMeters::default(),
+        }
     }
 
     /// How the server is doing.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use freshet_functions::host::{
     ActionCallbacks, ActionHost, ActionJob, CodePackage, Environment, EvaluationError, EvaluationJob,
-    EvaluationReply, EvaluationTask, HostFailure, HttpActionFailure, HttpActionJob, HttpActionResponse,
-    JsError, Outcome,
+    EvaluationReply, EvaluationTask, HostFailure, HostProcessStatistics, HttpActionFailure, HttpActionJob,
+    HttpActionResponse, JsError, Outcome,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -19,7 +19,6 @@ use super::protocol::ToHost;
 
 /// Invocations that share a process before another process is started.
 const INVOCATIONS_PER_PROCESS: usize = 32;
-const ISOLATE_PROCESSES_MAX: usize = 4;
 /// Time that the evaluation of one module may take.
 const EVALUATION_MAX: Duration = Duration::from_secs(4);
 
@@ -34,6 +33,8 @@ pub(crate) struct ActionTimes {
 pub(crate) struct ProcessPool {
     program: HostProgram,
     times: ActionTimes,
+    /// Processes of the default runtime.
+    isolates_max: usize,
     isolates: Mutex<Vec<Arc<HostProcess>>>,
     node: Mutex<Option<NodeProcess>>,
 }
@@ -46,10 +47,10 @@ struct NodeProcess {
 }
 
 impl ProcessPool {
-    pub(crate) fn new(program: HostProgram, times: ActionTimes) -> Self {
+    pub(crate) fn new(program: HostProgram, times: ActionTimes, isolates_max: usize) -> Self {
         // What processes of an engine that was killed have left behind.
         let _ = std::fs::remove_dir_all(&program.scratch);
-        Self { program, times, isolates: Mutex::default(), node: Mutex::default() }
+        Self { program, times, isolates_max, isolates: Mutex::default(), node: Mutex::default() }
     }
 
     /// Starts the first process ahead of the first action.
@@ -74,7 +75,7 @@ impl ProcessPool {
         let least = processes.iter().min_by_key(|process| process.load()).cloned();
         let process = match least {
             Some(process)
-                if process.load() < INVOCATIONS_PER_PROCESS || processes.len() >= ISOLATE_PROCESSES_MAX =>
+                if process.load() < INVOCATIONS_PER_PROCESS || processes.len() >= self.isolates_max =>
             {
                 process
             }
@@ -135,8 +136,29 @@ impl Drop for Abandon {
     }
 }
 
+impl ProcessPool {
+    fn statistics(&self) -> Vec<HostProcessStatistics> {
+        // Somebody who is starting a process holds the lock; those who watch come back.
+        let isolates = self.isolates.try_lock().map(|isolates| isolates.clone()).unwrap_or_default();
+        let node = self.node.try_lock().ok().and_then(|node| node.as_ref().map(|node| node.process.clone()));
+        let describe = |environment| {
+            move |process: Arc<HostProcess>| HostProcessStatistics {
+                environment,
+                pid: process.pid(),
+                running: process.load() as u64,
+            }
+        };
+        let isolates = isolates.into_iter().map(describe(Environment::Isolate));
+        isolates.chain(node.map(describe(Environment::Node))).collect()
+    }
+}
+
 #[async_trait]
 impl ActionHost for ProcessPool {
+    fn processes(&self) -> Vec<HostProcessStatistics> {
+        self.statistics()
+    }
+
     async fn run_action(
         &self,
         job: ActionJob,

@@ -82,6 +82,7 @@ pub(crate) enum Piece {
 /// A running action host.
 pub(crate) struct HostProcess {
     pub(crate) kind: HostKind,
+    pid: Option<u32>,
     outgoing: mpsc::Sender<Bytes>,
     table: Mutex<Table>,
     /// Versions of code that the process has been sent.
@@ -143,6 +144,7 @@ impl HostProcess {
         let (kill, kill_requests) = mpsc::channel(1);
         let process = Arc::new(Self {
             kind,
+            pid: child.id(),
             outgoing,
             table: Mutex::default(),
             versions: Mutex::default(),
@@ -177,6 +179,11 @@ impl HostProcess {
                 Err(HostFailure::Crashed("the action host did not start".into()))
             }
         }
+    }
+
+    /// Its number in the operating system; of another process, perhaps, once it has ended.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.pid.filter(|_| self.is_alive())
     }
 
     /// Number of those who use the process.

@@ -19,6 +19,9 @@ const HOST_DEFAULT: &str = "127.0.0.1";
 pub(super) async fn run(args: &DevArgs) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let listen = ListenSettings::resolve(&args.listen, HOST_DEFAULT, &settings::environment)?;
+    if listen.log_json {
+        console::log_json();
+    }
     let data = settings::data_path(&args.instance, &args.app.join(DATA_DEFAULT), &settings::environment);
     // Looked for first of all, so that a missing package is reported before anything is made.
     ConvexCli::find(&args.app, "", "")?;

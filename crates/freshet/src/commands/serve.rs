@@ -19,6 +19,9 @@ const HOST_DEFAULT: &str = "0.0.0.0";
 pub(super) async fn run(args: &ServeArgs) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let listen = ListenSettings::resolve(&args.listen, HOST_DEFAULT, &settings::environment)?;
+    if listen.log_json {
+        console::log_json();
+    }
     let data = settings::data_path(&args.instance, Path::new(DATA_DEFAULT), &settings::environment);
     let credentials = settings::credentials(&args.instance, &settings::environment)?;
     let service = Service::prepare(&data, credentials, &listen, ServiceStyle::with_flags(false))?;

@@ -9,9 +9,9 @@ use super::{Fault, parse};
 use crate::address::Address;
 use crate::code::LiveCode;
 use crate::job::{self, Job, JobState};
-use crate::limits::CallLimits;
 use crate::resolve::resolve_scheduled;
 use crate::rows;
+use crate::services::Services;
 
 /// Farthest distance from now, either way.
 const DISTANCE_SECONDS_MAX: f64 = 5.0 * 366.0 * 86_400.0;
@@ -41,8 +41,9 @@ pub(crate) fn schedule(
     args: &str,
     parent_job: Option<&str>,
     now_ms: f64,
-    limits: &CallLimits,
+    services: &Services,
 ) -> Result<String, Fault> {
+    let limits = &services.limits;
     let parsed: ScheduleArgs<'_> = parse("scheduler", args)?;
     let now_s = now_ms / 1000.0;
     if parsed.ts - now_s > DISTANCE_SECONDS_MAX {
@@ -76,6 +77,14 @@ pub(crate) fn schedule(
         )));
     }
     transaction.charge_schedule(bytes as u64)?;
+    // The table holds those that are over as well, for a week: as long as it is short, nobody has to know more.
+    let outstanding = services.schedule.one_more();
+    if job::rows(transaction) >= limits.scheduled_max && outstanding > limits.scheduled_max {
+        return Err(Fault::developer(format!(
+            "Too many outstanding scheduled functions (limit: {}). Wait until some have run, or cancel some.",
+            limits.scheduled_max
+        )));
+    }
 
     let now_ns = nanoseconds(now_s);
     let scheduled_ts = nanoseconds(parsed.ts);

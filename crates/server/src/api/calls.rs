@@ -116,7 +116,7 @@ impl FromRequestParts<Arc<State>> for CallContext {
         };
         Ok(Self {
             state: Arc::clone(state),
-            request_id: request_ids::of_headers(&parts.headers),
+            request_id: request_ids::of(&parts.extensions),
             visitor: Arc::new(visitor),
             metadata: Arc::new(metadata),
         })

@@ -46,6 +46,11 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static 
     Ok("ready")
 }
 
+/// `GET /live`: 200 for as long as the engine answers at all. A full disk is no reason to restart it.
+pub(super) async fn live() -> &'static str {
+    "live"
+}
+
 /// `POST /echo`: the body as it came.
 pub(super) async fn echo(headers: HeaderMap, body: RawBody<Echo>) -> Response {
     let mut response = body.bytes.into_response();

@@ -1,5 +1,6 @@
 //! The table of endpoints below `/` and `/api`.
 
+mod app_metrics;
 mod call_format;
 mod calls;
 mod deploy;
@@ -8,6 +9,7 @@ mod environment;
 mod jobs;
 mod logs;
 mod meta;
+mod metrics;
 mod one_off;
 mod planned;
 mod tables;
@@ -26,7 +28,20 @@ use crate::sync;
 
 /// Whether this path is asked by those who watch over the server.
 pub(crate) fn is_health_check(path: &str) -> bool {
-    matches!(path, "/version" | "/ready")
+    matches!(path, "/version" | "/ready" | "/live" | "/metrics")
+}
+
+/// The endpoints of the port for those who watch over the server.
+pub(crate) fn watch_router(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/", get(meta::home))
+        .route("/metrics", get(metrics::for_everybody))
+        .route("/ready", get(meta::ready))
+        .route("/live", get(meta::live))
+        .route("/version", get(meta::version))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(state)
 }
 
 /// All endpoints.
@@ -35,6 +50,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/", get(meta::home))
         .route("/version", get(meta::version))
         .route("/ready", get(meta::ready))
+        .route("/live", get(meta::live))
+        .route("/metrics", get(metrics::for_admins))
         .route("/instance_name", get(meta::instance_name))
         .route("/instance_version", get(meta::version))
         .route("/echo", post(meta::echo))
@@ -72,6 +89,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/cancel_job", post(jobs::cancel))
         .route("/api/cancel_all_jobs", post(jobs::cancel_all))
         .route("/api/delete_scheduled_functions_table", post(jobs::delete_all))
+        .route("/api/app_metrics/{name}", get(app_metrics::answer))
         .route("/api/shapes2", get(tables::shapes))
         .route("/api/get_indexes", get(tables::indexes));
     let sockets = Router::new()

@@ -12,7 +12,7 @@ use crate::edge::body::discard;
 use crate::edge::error::ApiError;
 use crate::state::State;
 
-const PATHS: [&str; 29] = [
+const PATHS: [&str; 28] = [
     "/api/import/{*rest}",
     "/api/export/{*rest}",
     "/api/storage/upload",
@@ -37,7 +37,6 @@ const PATHS: [&str; 29] = [
     "/api/v1/create_usage_limit",
     "/api/v1/update_usage_limit",
     "/api/v1/delete_usage_limit",
-    "/api/app_metrics/{name}",
     "/api/push_config",
     "/api/prepare_schema",
     "/api/schema_state/{id}",

@@ -415,10 +415,13 @@ impl Connection {
                     let (done, id) = (self.done.clone(), job.id);
                     let own_mutations = self.own_mutations.clone();
                     self.computation = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+                        let began = std::time::Instant::now();
+                        let state = Arc::clone(&computation.state);
                         let result = guarded(computation.transition(&job))
                             .await
                             .unwrap_or(Err(ComputeFailure::Close(CloseReason::InternalServerError)));
                         if let Ok(Computed { ts, .. }) = &result {
+                            state.meters.transition(began.elapsed());
                             own_mutations.let_pass(*ts).await;
                         }
                         drop(done.send(Done::Computed(id, result)));

@@ -58,6 +58,7 @@ fn open(state: Arc<State>, segment: Option<&str>, request: Request<Body>) -> Res
     let (response, socket) = upgrade::Handshake::check(request, state.config.compression)?.accept();
     state.tasks.clone().spawn(async move {
         if let Some(socket) = socket.await {
+            state.meters.sockets_opened.increment();
             // Boxed, so that a handshake that never ends does not take the room of a connection.
             Box::pin(connection::run(state, client, metadata, socket)).await;
         }

@@ -59,6 +59,7 @@ impl Fixture {
         let mut config = ServerConfig {
             api_addr: "127.0.0.1:0".parse().unwrap(),
             site_addr: Some("127.0.0.1:0".parse().unwrap()),
+            watch_addr: None,
             api_origin: "http://127.0.0.1:3210".into(),
             site_origin: "http://127.0.0.1:3211".into(),
             instance_name: "test-instance".parse().unwrap(),
