@@ -218,6 +218,7 @@ pub(crate) fn lane_log(lane: u32, level: String, messages: Vec<String>, truncate
         is_truncated: truncated,
         timestamp: now.as_millis() as u64,
         system_metadata: None,
+        nested_in: None,
     });
     Ok(())
 }

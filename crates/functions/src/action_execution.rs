@@ -112,6 +112,7 @@ impl ActionExecution {
             is_truncated: false,
             timestamp: self.functions.services.now_ms(),
             system_metadata: Some(serde_json::json!({ "code": code })),
+            nested_in: None,
         };
         self.logs.lock().push_warning(line.clone());
         self.publish(Some(line));

@@ -295,7 +295,10 @@ impl Attempt {
         })
     }
 
-    pub(crate) fn log(&mut self, line: LogLine) {
+    pub(crate) fn log(&mut self, mut line: LogLine) {
+        if self.frames.len() > 1 {
+            line.nested_in = Some(self.path().stripped());
+        }
         self.logs.push(line);
     }
 

@@ -3,7 +3,6 @@
 //! Calls are put in from async tasks and taken out by V8 threads, which block. A call that found no lane in time leaves
 //! the queue with an error; nobody waits longer than the limit, and nobody waits for an unbounded number of others.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use crate::call_error::CallError;
 use crate::host::TransactionKind;
 use crate::lane::Lane;
 use crate::lane_call::{LaneCall, LaneReply};
+use crate::lane_order::{LaneOrder, LineId, Turn};
 use crate::limits::CallLimits;
 use crate::services::Services;
 use crate::statistics::{LaneMeters, LaneStatistics};
@@ -35,8 +35,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Waiting calls by arrival; the key lets a caller that gave up take its own call out again.
-    waiting: BTreeMap<i64, Box<QueuedCall>>,
+    /// Waiting calls; the ticket lets a caller that gave up take its own call out again.
+    waiting: LaneOrder<Box<QueuedCall>>,
     next_ticket: i64,
     /// Tickets of calls that were put back are negative: before all others, and never a ticket that somebody has.
     last_returned: i64,
@@ -53,6 +53,28 @@ pub(crate) struct QueuedCall {
     /// Told when a lane takes the call.
     started: Option<oneshot::Sender<()>>,
     since: Instant,
+    /// Set while a lane has the call.
+    turn: Option<RunningTurn>,
+}
+
+/// Tells the queue when a call gives its lane back, however that comes about.
+struct RunningTurn {
+    shared: Arc<Shared>,
+    turn: Turn,
+    began: Instant,
+}
+
+impl Drop for RunningTurn {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.waiting.ended(&self.turn, self.began.elapsed());
+        let is_somebody_waiting = state.waiting.len() > 0;
+        drop(state);
+        if is_somebody_waiting {
+            // One that was free may have been kept for others until now.
+            self.shared.arrived.notify_one();
+        }
+    }
 }
 
 /// What [`LaneQueue::pop`] found.
@@ -95,10 +117,10 @@ impl LaneQueue {
         let waiting = {
             let mut state = self.shared.state.lock();
             state.closed = true;
-            std::mem::take(&mut state.waiting)
+            state.waiting.take_all()
         };
         self.shared.arrived.notify_all();
-        for (_, queued) in waiting {
+        for queued in waiting {
             // A caller that is gone needs no answer.
             let _ = queued.reply.send(Err(CallError::shutting_down()));
         }
@@ -137,7 +159,8 @@ impl LaneQueue {
     }
 
     /// Puts back a call that its lane could not run again, ahead of all others.
-    pub(crate) fn give_back(&self, queued: Box<QueuedCall>) {
+    pub(crate) fn give_back(&self, mut queued: Box<QueuedCall>) {
+        queued.turn = None;
         let mut state = self.shared.state.lock();
         if state.closed {
             drop(state);
@@ -146,7 +169,8 @@ impl LaneQueue {
         }
         state.last_returned -= 1;
         let ticket = state.last_returned;
-        state.waiting.insert(ticket, queued);
+        let function = queued.call.function.path.clone();
+        state.waiting.push(&function, ticket, queued);
         drop(state);
         self.shared.arrived.notify_one();
     }
@@ -157,11 +181,9 @@ impl LaneQueue {
         let kind = call.kind.transaction_kind();
         let (reply, answer) = oneshot::channel();
         let (started, start) = oneshot::channel();
-        let ticket = self.push(
-            Box::new(QueuedCall { call, reply, started: Some(started), since: Instant::now() }),
-            kind,
-        )?;
-        let place = Place { queue: self, ticket };
+        let queued = QueuedCall { call, reply, started: Some(started), since: Instant::now(), turn: None };
+        let (line, ticket) = self.push(Box::new(queued), kind)?;
+        let place = Place { queue: self, line, ticket };
         match tokio::time::timeout(self.limits().queue_wait_max, start).await {
             Ok(_) => {}
             Err(_) => {
@@ -175,7 +197,7 @@ impl LaneQueue {
         answer.await.unwrap_or_else(|_| Err(CallError::internal(&"a lane dropped its call")))
     }
 
-    fn push(&self, queued: Box<QueuedCall>, kind: TransactionKind) -> Result<i64, CallError> {
+    fn push(&self, queued: Box<QueuedCall>, kind: TransactionKind) -> Result<(LineId, i64), CallError> {
         let mut state = self.shared.state.lock();
         if state.closed {
             return Err(CallError::shutting_down());
@@ -187,10 +209,11 @@ impl LaneQueue {
         }
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        state.waiting.insert(ticket, queued);
+        let function = queued.call.function.path.clone();
+        let line = state.waiting.push(&function, ticket, queued);
         drop(state);
         self.shared.arrived.notify_one();
-        Ok(ticket)
+        Ok((line, ticket))
     }
 
     fn too_many(&self, kind: TransactionKind) -> CallError {
@@ -205,13 +228,16 @@ impl LaneQueue {
     /// that the lane does not know of.
     pub(crate) fn pop(&self, timeout: Duration, preparations: &AtomicU64) -> Popped {
         let deadline = Instant::now() + timeout;
+        let mut is_over = false;
         let mut state = self.shared.state.lock();
         loop {
             if state.closed {
                 return Popped::Closed;
             }
-            if let Some((_, mut queued)) = state.waiting.pop_first() {
+            let lanes = state.lanes;
+            if let Some((mut queued, turn)) = state.waiting.pop(lanes) {
                 drop(state);
+                queued.turn = Some(RunningTurn { shared: self.shared.clone(), turn, began: Instant::now() });
                 if let Some(started) = queued.started.take() {
                     // The caller may be gone; the lane finds out when it answers.
                     let _ = started.send(());
@@ -222,9 +248,11 @@ impl LaneQueue {
             if preparations.swap(state.preparations, Ordering::Relaxed) != state.preparations {
                 return Popped::Idle;
             }
-            if self.shared.arrived.wait_until(&mut state, deadline).timed_out() && state.waiting.is_empty() {
-                return if state.closed { Popped::Closed } else { Popped::Idle };
+            if is_over {
+                return Popped::Idle;
             }
+            // Whatever woke us, there may be a call now, that is perhaps not for us yet.
+            is_over = self.shared.arrived.wait_until(&mut state, deadline).timed_out();
         }
     }
 }
@@ -232,13 +260,14 @@ impl LaneQueue {
 /// A caller's place in the queue.
 struct Place<'a> {
     queue: &'a LaneQueue,
+    line: LineId,
     ticket: i64,
 }
 
 impl Place<'_> {
     /// Leaves the queue; `false` when a lane already has the call.
     fn leave(&self) -> bool {
-        self.queue.shared.state.lock().waiting.remove(&self.ticket).is_some()
+        self.queue.shared.state.lock().waiting.remove(self.line, self.ticket).is_some()
     }
 }
 

@@ -30,6 +30,7 @@ mod identity;
 mod job;
 mod lane;
 mod lane_call;
+mod lane_order;
 mod lane_queue;
 mod limits;
 pub mod log;

@@ -45,6 +45,9 @@ pub struct LogLine {
     pub timestamp: u64,
     /// `{"code": ...}` for lines that the server made.
     pub system_metadata: Option<serde_json::Value>,
+    /// The nested function that printed, as `mod:fn`; `None` for the function that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested_in: Option<String>,
 }
 
 impl LogLine {
@@ -65,6 +68,7 @@ impl LogLine {
             is_truncated: false,
             timestamp,
             system_metadata: Some(serde_json::json!({ "code": format!("warning:{code}") })),
+            nested_in: None,
         }
     }
 }
@@ -99,6 +103,7 @@ impl LogBuffer {
                 is_truncated: false,
                 timestamp: line.timestamp,
                 system_metadata: None,
+                nested_in: None,
             };
         }
         truncate(&mut line, self.line_bytes_max);
@@ -154,6 +159,7 @@ mod tests {
             is_truncated: false,
             timestamp: 1,
             system_metadata: None,
+            nested_in: None,
         }
     }
 

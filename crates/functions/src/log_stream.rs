@@ -219,7 +219,7 @@ fn completion(record: &ExecutionRecord, format: LineFormat) -> Json {
         "error": record.error,
         "requestId": record.request_id.to_string(),
         "executionId": record.execution_id,
-        "usageStats": {},
+        "usageStats": usage_stats(record),
         "returnBytes": record.return_bytes,
         "occInfo": (record.conflicts > 0).then(|| json!({ "retryCount": record.conflicts })),
         "willRetry": false,
@@ -232,6 +232,30 @@ fn completion(record: &ExecutionRecord, format: LineFormat) -> Json {
     })
 }
 
+/// What an execution used, with every name that tools know. What this server does not have, nobody uses.
+fn usage_stats(record: &ExecutionRecord) -> Json {
+    let usage = &record.usage;
+    json!({
+        "databaseReadBytes": usage.bytes_read,
+        "databaseWriteBytes": usage.bytes_written,
+        "databaseIoReadBytes": usage.bytes_read,
+        "databaseIoWriteBytes": usage.bytes_written,
+        "databaseReadDocuments": usage.documents_read,
+        "databaseWriteDocuments": usage.documents_written,
+        "databaseWriteIndexRows": 0,
+        "storageReadBytes": 0,
+        "storageWriteBytes": 0,
+        "vectorIndexReadBytes": 0,
+        "vectorIndexWriteBytes": 0,
+        "textIndexQueryBytes": 0,
+        "textIndexWriteQueryBytes": 0,
+        "vectorIndexReadQueryBytes": 0,
+        "vectorIndexWriteQueryBytes": 0,
+        "networkEgressBytes": 0,
+        "memoryUsedMb": 0,
+    })
+}
+
 /// Clients know the root as null.
 fn component(path: &freshet_values::ComponentPath) -> Option<String> {
     (!path.is_root()).then(|| path.to_string())
@@ -239,13 +263,20 @@ fn component(path: &freshet_values::ComponentPath) -> Option<String> {
 
 fn log_lines(lines: &[LogLine], format: LineFormat) -> Vec<Json> {
     let line = |line: &LogLine| match format {
-        LineFormat::Structured => json!({
-            "messages": line.messages,
-            "isTruncated": line.is_truncated,
-            "timestamp": line.timestamp,
-            "level": line.level.as_str(),
-            "systemMetadata": line.system_metadata,
-        }),
+        LineFormat::Structured => {
+            let mut object = json!({
+                "messages": line.messages,
+                "isTruncated": line.is_truncated,
+                "timestamp": line.timestamp,
+                "level": line.level.as_str(),
+                "systemMetadata": line.system_metadata,
+            });
+            if let Some(function) = &line.nested_in {
+                object["componentPath"] = Json::Null;
+                object["udfPath"] = json!(function);
+            }
+            object
+        }
         LineFormat::Text => Json::String(line.to_client_text()),
     };
     lines.iter().map(line).collect()
@@ -264,6 +295,7 @@ pub(crate) fn sample_record(identifier: &str) -> ExecutionRecord {
             is_truncated: false,
             timestamp: 1_700_000_000_120,
             system_metadata: None,
+            nested_in: None,
         }],
         finished_at_s: 1_700_000_000.123_5,
         started_at_s: 1_700_000_000.1,
@@ -360,7 +392,7 @@ mod tests {
                 "timestamp": 1_700_000_000.123_5, "cachedResult": false, "caller": "SyncWorker",
                 "parentExecutionId": null, "executionTime": 0.012, "userExecutionTime": 0.01, "success": null,
                 "error": null, "requestId": RequestId::of_session_request("s", 1).to_string(), "executionId": "e",
-                "usageStats": {}, "returnBytes": 12, "occInfo": null, "willRetry": false,
+                "usageStats": usage_stats(&record("messages:send")), "returnBytes": 12, "occInfo": null, "willRetry": false,
                 "executionTimestamp": 1_700_000_000.1, "identityType": "unknown", "environment": "isolate"
             })
         );

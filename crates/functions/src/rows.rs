@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use freshet_database::query::{Operator, Query, QuerySource, RangeComparison, RangeExpression};
-use freshet_database::{DatabaseError, Document, Namespace, Order, Transaction};
+use freshet_database::{DatabaseError, Document, Namespace, Order, PageRequest, Transaction};
 use freshet_values::{DocumentId, Object, TableName, Value};
 
 /// One row, decoded.
@@ -101,6 +101,39 @@ pub(crate) fn range(
     bounds: &Bounds,
     rows_max: usize,
 ) -> Result<Vec<Row>, DatabaseError> {
+    let query = range_query(table, index, field, bounds, vec![Operator::Limit(rows_max as u64)]);
+    // Before its first row the table does not exist, and has no indexes either.
+    if transaction.catalog().table_by_name(Namespace::ROOT, &name(table)).is_none() {
+        transaction.system(Namespace::ROOT).count(&name(table))?;
+        return Ok(Vec::new());
+    }
+    let found = transaction.system(Namespace::ROOT).collect(&query)?;
+    found.iter().map(row).collect()
+}
+
+/// One page after another of what [`range`] reads, however many rows are equal in the field: some rows, and where to go on,
+/// unless that was the end.
+pub(crate) fn page(
+    transaction: &mut Transaction,
+    (table, index, field): (&str, &str, &str),
+    bounds: &Bounds,
+    cursor: Option<String>,
+    page_size: u64,
+) -> Result<(Vec<Row>, Option<String>), DatabaseError> {
+    let page = transaction.system(Namespace::ROOT).paginate(&PageRequest {
+        query: range_query(table, index, field, bounds, Vec::new()),
+        cursor,
+        end_cursor: None,
+        journal: None,
+        page_size,
+        rows_read_max: None,
+        bytes_read_max: None,
+    })?;
+    let rows = page.rows.iter().map(row).collect::<Result<_, _>>()?;
+    Ok((rows, (!page.is_done).then_some(page.continue_cursor)))
+}
+
+fn range_query(table: &str, index: &str, field: &str, bounds: &Bounds, operators: Vec<Operator>) -> Query {
     let bound = |field: &str, comparison, value: &Value| RangeExpression {
         comparison,
         field: field.parse().expect("fields of the engine's indexes are field paths"),
@@ -109,22 +142,15 @@ pub(crate) fn range(
     let within = bounds.within.as_ref().map(|(first, value)| bound(first, RangeComparison::Eq, value));
     let above = bounds.above.as_ref().map(|value| bound(field, RangeComparison::Gt, value));
     let below = bounds.below.as_ref().map(|value| bound(field, RangeComparison::Lt, value));
-    let query = Query {
+    Query {
         source: QuerySource::IndexRange {
             table: name(table),
             index: index.parse().expect("names of the engine's indexes are identifiers"),
             range: within.into_iter().chain(above).chain(below).collect(),
             order: Order::Asc,
         },
-        operators: vec![Operator::Limit(rows_max as u64)],
-    };
-    // Before its first row the table does not exist, and has no indexes either.
-    if transaction.catalog().table_by_name(Namespace::ROOT, &name(table)).is_none() {
-        transaction.system(Namespace::ROOT).count(&name(table))?;
-        return Ok(Vec::new());
+        operators,
     }
-    let found = transaction.system(Namespace::ROOT).collect(&query)?;
-    found.iter().map(row).collect()
 }
 
 pub(crate) fn insert(

@@ -400,6 +400,7 @@ impl HostProcess {
                         is_truncated: truncated,
                         timestamp,
                         system_metadata: None,
+                        nested_in: None,
                     });
                 }
             }

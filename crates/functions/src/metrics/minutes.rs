@@ -24,11 +24,17 @@ pub struct Minute {
 }
 
 /// The minutes of all functions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Minutes {
     /// When the current minute began.
     current_s: u64,
     functions: FxHashMap<Arc<FunctionName>, History>,
+}
+
+impl Default for Minutes {
+    fn default() -> Self {
+        Self { current_s: super::now_s(), functions: FxHashMap::default() }
+    }
 }
 
 #[derive(Debug)]

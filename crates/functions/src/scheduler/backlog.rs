@@ -23,7 +23,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(15);
 /// Of the time, one part in so many goes into counting.
 const SHARE: u32 = 100;
 /// Rows of one transaction; below what one may read.
-const CHUNK: usize = 4_000;
+const CHUNK: u64 = 4_000;
 
 /// What the scheduler's loops do, as it is counted.
 #[derive(Debug, Default)]
@@ -100,17 +100,17 @@ pub(super) async fn run(functions: Functions, mut stopped: watch::Receiver<bool>
 /// Counts jobs that are not over, by due time. What is scheduled meanwhile may be missed.
 pub(super) fn count(services: &Services) -> Result<u64, CallError> {
     let mut outstanding = 0;
-    let mut above = Value::Null;
+    let mut cursor = None;
+    let bounds = Bounds { within: None, above: Some(Value::Null), below: None };
     loop {
         let mut transaction = begin_query(services, None)?;
-        let bounds = Bounds { above: Some(above), below: None };
-        let rows = rows::range(&mut transaction, job::TABLE, job::BY_NEXT_TS, "nextTs", &bounds, CHUNK)
-            .map_err(database_failure)?;
+        let index = (job::TABLE, job::BY_NEXT_TS, "nextTs");
+        let (rows, next) =
+            rows::page(&mut transaction, index, &bounds, cursor, CHUNK).map_err(database_failure)?;
         outstanding += rows.len() as u64;
-        match rows.last().and_then(|row| row.fields.get("nextTs")) {
-            // Several jobs may be due at the same nanosecond; those beyond the chunk's end are not counted.
-            Some(last) if rows.len() == CHUNK => above = last.clone(),
-            _ => return Ok(outstanding),
+        if next.is_none() {
+            return Ok(outstanding);
         }
+        cursor = next;
     }
 }

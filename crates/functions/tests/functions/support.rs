@@ -192,6 +192,7 @@ impl Ctx<'_> {
             is_truncated: false,
             timestamp: 1,
             system_metadata: None,
+            nested_in: None,
         });
     }
 

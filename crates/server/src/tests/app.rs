@@ -112,6 +112,7 @@ fn line(text: &str) -> LogLine {
         is_truncated: false,
         timestamp: 1,
         system_metadata: None,
+        nested_in: None,
     }
 }
 

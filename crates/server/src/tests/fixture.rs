@@ -176,6 +176,10 @@ impl Fixture {
         TestRequest::new(self.dispatcher.clone(), Door::Site, method, path)
     }
 
+    pub(super) fn watch_request(&self, path: &str) -> TestRequest {
+        TestRequest::new(self.dispatcher.clone(), Door::Watch, Method::GET, path)
+    }
+
     /// The state behind requests that do not come over the network.
     pub(super) fn state(&self) -> &State {
         self.dispatcher.state()

@@ -9,6 +9,7 @@ mod http_actions;
 mod http_queries;
 mod http_rules;
 mod live_queries;
+mod metrics;
 mod request;
 mod socket;
 mod sockets;
