@@ -49,7 +49,7 @@ try {
     httpCall(server.url, "query", "calls:count", () => ({})),
     httpCall(server.url, "action", "calls:emptyAction", number),
   ];
-  const callers = new Callers(Array.from({ length: options.number("callers") }, (_, index) => kinds[index % kinds.length] ?? kinds[0]!));
+  const callers = new Callers(Array.from({ length: options.number("callers") }, (_, index) => kinds[index % kinds.length] as () => Promise<void>));
   await sleep(5_000);
   callers.take();
   await sleep(QUIET_SECONDS * 1000);

@@ -52,7 +52,7 @@ try {
     httpCall(server.url, "query", "calls:emptyQuery", number),
     httpCall(server.url, "mutation", "calls:insert", number),
   ];
-  const callers = new Callers(Array.from({ length: options.number("callers") }, (_, index) => kinds[index % kinds.length] ?? kinds[0]!));
+  const callers = new Callers(Array.from({ length: options.number("callers") }, (_, index) => kinds[index % kinds.length] as () => Promise<void>));
   await sleep(2_000);
   callers.take();
   await sleep(5_000);
