@@ -63,13 +63,23 @@ pub(super) async fn mutation(
                 }
             }
         }
-        Err(error) => match close_reason(&error).filter(|_| !is_final(state, &error)) {
-            Some(reason) => MutationOutcome::Abandoned(reason),
-            None => MutationOutcome::Failed {
-                failure: failure(state, request_id, error.message, None),
-                log_lines: Vec::new(),
-            },
-        },
+        Err(error) => {
+            note(request_id, &error);
+            match close_reason(&error).filter(|_| !is_final(state, &error)) {
+                Some(reason) => MutationOutcome::Abandoned(reason),
+                None => MutationOutcome::Failed {
+                    failure: failure(state, request_id, error.message, None),
+                    log_lines: Vec::new(),
+                },
+            }
+        }
+    }
+}
+
+/// Connects the request's id with the cause, which is logged where it is known.
+fn note(request_id: RequestId, error: &CallError) {
+    if error.class == ErrorClass::Internal {
+        tracing::error!(%request_id, code = error.code, "a call of a WebSocket failed inside the server");
     }
 }
 
@@ -95,10 +105,13 @@ pub(super) async fn action(
             }
         }
         // Other requests of this socket go on: an action that could not run is that action's failure alone.
-        Err(error) => ActionOutcome::Failed {
-            failure: failure(state, request_id, error.message, None),
-            log_lines: Vec::new(),
-        },
+        Err(error) => {
+            note(request_id, &error);
+            ActionOutcome::Failed {
+                failure: failure(state, request_id, error.message, None),
+                log_lines: Vec::new(),
+            }
+        }
     }
 }
 
