@@ -185,13 +185,43 @@ impl Answer {
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
         let status = status.with_context(|| format!("not an HTTP answer: {head:?}"))?;
-        let length = lines
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, value)| value.trim().parse::<usize>().ok());
-        let length = length.with_context(|| format!("an answer without a length: {head:?}"))?;
+        let header = |wanted: &str| {
+            let mut fields = lines.clone().filter_map(|line| line.split_once(':'));
+            fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+        };
         let body = head_end + 4;
+        if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            return Ok(chunks(bytes, body)?.map(|(body, end)| Self { status, body, end }));
+        }
+        let length = header("content-length").and_then(|value| value.parse::<usize>().ok());
+        let length = length.with_context(|| format!("an answer without a length: {head:?}"))?;
         Ok((bytes.len() >= body + length).then_some(Self { status, body, end: body + length }))
+    }
+}
+
+/// Where the first chunk's data begins and the last chunk ends, if all of them are there. What is between later chunks stays
+/// in the body: only its beginning is ever compared.
+fn chunks(bytes: &[u8], start: usize) -> Result<Option<(usize, usize)>> {
+    let mut at = start;
+    let mut first = None;
+    loop {
+        let Some(line) = bytes.get(at..).and_then(|rest| rest.windows(2).position(|two| two == b"\r\n"))
+        else {
+            return Ok(None);
+        };
+        let size = std::str::from_utf8(&bytes[at..at + line]).ok();
+        let size = size.and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+        let size = size.context("a chunk of an answer has no size")?;
+        let data = at + line + 2;
+        let end = data.checked_add(size).and_then(|end| end.checked_add(2)).context("a chunk is too long")?;
+        if bytes.len() < end {
+            return Ok(None);
+        }
+        let body = *first.get_or_insert(data);
+        if size == 0 {
+            return Ok(Some((body, end)));
+        }
+        at = end;
     }
 }
 
@@ -209,7 +239,17 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_length_is_an_error() {
-        assert!(Answer::parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+        assert!(Answer::parse(b"HTTP/1.1 200 OK\r\nX: chunked\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn an_answer_in_chunks_ends_with_the_empty_one() {
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP";
+        let end = bytes.len() - 4;
+        assert_eq!(Answer::parse(&bytes[..end - 1]).unwrap(), None);
+        let answer = Answer::parse(bytes).unwrap().unwrap();
+        assert!(bytes[answer.body..].starts_with(b"ok"));
+        assert_eq!(answer.end, end);
     }
 
     #[test]
