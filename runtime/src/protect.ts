@@ -16,11 +16,16 @@ export interface Protection {
 }
 
 /**
- * Freezes what can be reached from `roots`, except the objects in `spared` and what only they lead to.
+ * Freezes what can be reached from `roots`, except the objects in `spared` and what only they lead to. Objects that inherit
+ * from those in `constructed` can be given a `constructor` of their own.
  *
  * It is turned to text and run inside of realms: it must not refer to anything outside its own body.
  */
-export function protect(roots: readonly unknown[], spared: ReadonlySet<unknown>): Protection {
+export function protect(
+  roots: readonly unknown[],
+  spared: ReadonlySet<unknown>,
+  constructed: readonly object[] = [],
+): Protection {
   const { ownKeys, getOwnPropertyDescriptor, getPrototypeOf, defineProperty } = Reflect;
   const { freeze } = Object;
   const regExpPrototype = RegExp.prototype;
@@ -76,6 +81,9 @@ export function protect(roots: readonly unknown[], spared: ReadonlySet<unknown>)
     [Array.prototype, ["toString", "toLocaleString"]],
     [Date.prototype, undefined],
   ];
+  for (const prototype of constructed) {
+    overridden.push([prototype, ["constructor"]]);
+  }
   for (const constructor of [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, AggregateError]) {
     overridden.push([constructor.prototype, undefined]);
   }

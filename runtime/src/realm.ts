@@ -100,7 +100,13 @@ export function protectThread(): void {
   const intrinsics = [
     Object, Function, Array, Promise, Error, Map, Set, WeakMap, WeakSet, Symbol, String, Number, Boolean, BigInt,
   ];
-  protect([...intrinsics, ...Object.values(SHARED_CLASSES)], new Set());
+  // Node makes streams, blobs and copies of bodies from empty objects, to which it assigns their constructor.
+  const constructed = WEB_CLASSES.map((name) => (SHARED_CLASSES[name] as { prototype?: object } | undefined)?.prototype);
+  protect(
+    [...intrinsics, ...Object.values(SHARED_CLASSES)],
+    new Set(),
+    constructed.filter((prototype) => prototype !== undefined),
+  );
 }
 
 /** Whether contexts can be shared: in older versions of Node, their global objects cannot be frozen. */

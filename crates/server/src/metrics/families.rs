@@ -3,7 +3,7 @@
 use std::fmt;
 
 use freshet_meter::Distribution;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 
@@ -51,7 +51,9 @@ impl<'a> Families<'a> {
     ) -> fmt::Result {
         let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in samples {
-            metric.encode_family(&labels)?.encode_counter(&value, None::<&Exemplar<NoLabelSet, u64>>)?;
+            labeled(&mut metric, &labels, |sample| {
+                sample.encode_counter(&value, None::<&Exemplar<NoLabelSet, u64>>)
+            })?;
         }
         Ok(())
     }
@@ -65,9 +67,9 @@ impl<'a> Families<'a> {
     ) -> fmt::Result {
         let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, us) in samples {
-            metric
-                .encode_family(&labels)?
-                .encode_counter(&(us as f64 / 1e6), None::<&Exemplar<NoLabelSet, f64>>)?;
+            labeled(&mut metric, &labels, |sample| {
+                sample.encode_counter(&(us as f64 / 1e6), None::<&Exemplar<NoLabelSet, f64>>)
+            })?;
         }
         Ok(())
     }
@@ -86,7 +88,7 @@ impl<'a> Families<'a> {
     ) -> fmt::Result {
         let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in samples {
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
+            labeled(&mut metric, &labels, |sample| sample.encode_gauge(&value))?;
         }
         Ok(())
     }
@@ -101,12 +103,9 @@ impl<'a> Families<'a> {
         let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (labels, us) in samples {
             let buckets = buckets(us, &TIME_ENDS_US, 1e6);
-            metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-                us.sum() as f64 / 1e6,
-                us.count(),
-                &buckets,
-                None,
-            )?;
+            labeled(&mut metric, &labels, |sample| {
+                sample.encode_histogram::<NoLabelSet>(us.sum() as f64 / 1e6, us.count(), &buckets, None)
+            })?;
         }
         Ok(())
     }
@@ -118,14 +117,17 @@ impl<'a> Families<'a> {
         let mut buckets = buckets(sizes, &COUNT_ENDS, 1.0);
         let last = buckets.len() - 1;
         buckets[..last].iter_mut().for_each(|(end, _)| *end -= 1.0);
-        let labels: [(&str, &str); 0] = [];
-        metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-            sizes.sum() as f64,
-            sizes.count(),
-            &buckets,
-            None,
-        )
+        metric.encode_histogram::<NoLabelSet>(sizes.sum() as f64, sizes.count(), &buckets, None)
     }
+}
+
+/// Writes a sample with its labels, if it has any.
+fn labeled<const N: usize>(
+    metric: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str); N],
+    write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
+    if N == 0 { write(metric) } else { write(&mut metric.encode_family(labels)?) }
 }
 
 /// What is between one end and the next, as the encoder wants it; the last bucket has no end.

