@@ -76,7 +76,7 @@ http.route({
   method: "GET",
   handler: httpAction(async (ctx, request) => {
     await ctx.runMutation(api.counters.add, { name: "silent began", by: 1 });
-    await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+    await new Promise((resolve) => { request.signal.addEventListener("abort", resolve); });
     await ctx.runMutation(api.counters.add, { name: "silent left", by: 1 });
     return new Response("nobody reads this");
   }),
