@@ -87,6 +87,37 @@ pub(crate) async fn newest(
     Err(CallError::internal(&"the last attempt to answer a query cannot be passed"))
 }
 
+/// An answer of the moment `since` or a later one, for whom it need not be of now. Of many who ask for that under a stream of
+/// changes, one runs the query, and the others take what it got.
+///
+/// # Errors
+/// When the call could not be run.
+pub(super) async fn since(
+    state: &Arc<State>,
+    question: &Question,
+    asker: &Asker,
+    since: Timestamp,
+) -> Result<Answered, CallError> {
+    let cache = &state.query_cache;
+    let identity = &asker.visitor.identity;
+    let look = || cache.newest(question, identity).filter(|shared| shared.ts >= since);
+    if let Some(shared) = look() {
+        return Ok(Answered { shared, reused: true });
+    }
+    let turn = cache.turn(question, identity);
+    let _turn = turn.lock().await;
+    if let Some(shared) = look() {
+        return Ok(Answered { shared, reused: true });
+    }
+    cache.count(false);
+    let ts = state.services.database.visible_ts();
+    match run(state, question, asker, ts).await {
+        Ok(answered) => Ok(answered),
+        Err(Refusal::Call(error, _)) => Err(error),
+        Err(Refusal::Passed) => Err(CallError::internal(&"a query that runs cannot be passed")),
+    }
+}
+
 /// Tells the log stream that an answer was given again.
 pub(crate) fn record(state: &State, question: &Question, asker: &Asker, shared: &Shared, ts: Timestamp) {
     state.services.functions.record_cached_query(CachedQuery {

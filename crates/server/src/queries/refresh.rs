@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
+use freshet_values::Timestamp;
+
 use super::answering;
 use super::question::{Asker, Question};
 use super::watch::{StartRefresh, Watchers};
@@ -13,16 +15,17 @@ pub(super) fn starter(state: &Arc<State>, question: &Question, asker: &Asker) ->
     let state = Arc::downgrade(state);
     let (question, asker) = (question.clone(), Asker { request_id: None, ..asker.clone() });
     let runtime = tokio::runtime::Handle::current();
-    Box::new(move |watchers| {
-        runtime.spawn(refresh(Weak::clone(&state), question.clone(), asker.clone(), Told(watchers)));
+    Box::new(move |watchers, since| {
+        let told = Told(watchers);
+        runtime.spawn(refresh(Weak::clone(&state), question.clone(), asker.clone(), since, told));
     })
 }
 
-async fn refresh(state: Weak<State>, question: Question, asker: Asker, told: Told) {
+async fn refresh(state: Weak<State>, question: Question, asker: Asker, since: Timestamp, told: Told) {
     let Some(state) = state.upgrade() else { return };
     let Ok(_place) = state.query_cache.refreshes().acquire().await else { return };
     let database = &state.services.database;
-    match answering::newest(&state, &question, &asker).await {
+    match answering::since(&state, &question, &asker, since).await {
         Ok(answered) => {
             // What was undone is found out by whoever asks.
             drop(database.wait_durable(answered.shared.ts).await);

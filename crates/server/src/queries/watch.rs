@@ -4,15 +4,15 @@
 //! refresh, which runs the query again. Only when the new result is there are the watchers told, and each of them finds it
 //! in the cache.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use freshet_database::{Database, ReadSet, Subscription, Waker};
 use freshet_values::Timestamp;
 use parking_lot::Mutex;
 
-/// Starts the refresh of a result; called at most once, from any thread, and must not block.
-pub(crate) type StartRefresh = Box<dyn Fn(Arc<Watchers>) + Send + Sync>;
+/// Starts the refresh of a result that changed at this moment; called at most once, from any thread, and must not block.
+pub(crate) type StartRefresh = Box<dyn Fn(Arc<Watchers>, Timestamp) + Send + Sync>;
 
 pub(crate) struct Watch {
     subscription: Subscription,
@@ -25,6 +25,8 @@ pub(crate) struct Watchers {
     contents: Mutex<Contents>,
     start_refresh: StartRefresh,
     is_replaced: AtomicBool,
+    /// Set before anybody watches.
+    watch: OnceLock<Weak<Watch>>,
 }
 
 #[derive(Default)]
@@ -57,13 +59,16 @@ impl Watch {
             contents: Mutex::default(),
             start_refresh,
             is_replaced: AtomicBool::new(false),
+            watch: OnceLock::new(),
         });
         let waker = {
             let watchers = Arc::clone(&watchers);
             Arc::new(move || watchers.changed()) as Waker
         };
         let subscription = database.subscribe(read_set, ts, waker);
-        Arc::new(Self { subscription, watchers, computed_at: ts })
+        let watch = Arc::new(Self { subscription, watchers, computed_at: ts });
+        watch.watchers.watch.get_or_init(|| Arc::downgrade(&watch));
+        watch
     }
 
     pub(crate) fn is_valid_through(&self, ts: Timestamp) -> bool {
@@ -134,7 +139,10 @@ impl Watchers {
             }
             contents.phase = Phase::Refreshing;
         }
-        (self.start_refresh)(Arc::clone(self));
+        // Whoever watches keeps the watch alive.
+        let watch = self.watch.get().and_then(Weak::upgrade);
+        let since = watch.map_or(Timestamp::ZERO, |watch| Timestamp(watch.valid_until().0.saturating_add(1)));
+        (self.start_refresh)(Arc::clone(self), since);
     }
 
     /// Tells everybody that there may be a newer result.

@@ -161,7 +161,7 @@ impl Computation {
         let answer = Arc::new(Answer::failed(&failure, &[], journal));
         // It read nothing, so nothing but the client can change the answer.
         let database = &self.state.services.database;
-        let watch = Watch::new(database, Arc::new(ReadSet::default()), ts, Box::new(|_| {}));
+        let watch = Watch::new(database, Arc::new(ReadSet::default()), ts, Box::new(|_, _| {}));
         let subscription = Interest::join(&watch, &self.waker);
         Ok(QueryOutcome::Answered { answer, subscription })
     }
