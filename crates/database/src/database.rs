@@ -14,11 +14,13 @@ use crate::catalog::{Catalog, IndexState};
 use crate::clock::{Clock, Randomness};
 use crate::commit::changes::KeyChange;
 use crate::commit::committer::{self, Committer};
+use crate::commit::corpora;
 use crate::commit::durability::Durability;
 use crate::commit::exclusive::{ExclusiveGuard, ExclusiveToken};
 use crate::commit::overlay::Overlay;
 use crate::commit::state::State;
 use crate::commit::undone::Undone;
+use crate::conditional_read::ReadCheck;
 use crate::document_cache::DocumentCache;
 use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
 use crate::maintenance::{self, Maintenance};
@@ -268,7 +270,8 @@ impl Database {
     /// woken. Otherwise `waker` is called when it becomes invalid.
     #[must_use]
     pub fn subscribe(&self, read_set: Arc<ReadSet>, ts: Timestamp, waker: Waker) -> Subscription {
-        let was_read = |change: &KeyChange| read_set.contains(change.index, &change.key);
+        let check = ReadCheck::new(&read_set);
+        let was_read = |change: &KeyChange| check.notices(change);
         // Held while registering, so that no commit falls between the look back and the watch.
         let mut state = self.shared.state.lock();
         let ready = |_: &mut MutexGuard<'_, State>| Ok::<(), Infallible>(());
@@ -280,7 +283,8 @@ impl Database {
         } else {
             hit.map(|hit| hit.timestamp)
         };
-        self.shared.subscriptions.add(read_set, waker, invalid_since)
+        let changes = check.changes();
+        self.shared.subscriptions.add(read_set, waker, invalid_since, &changes)
     }
 
     /// Makes system tables and their indexes that are missing, and reads the schemas.
@@ -435,6 +439,7 @@ fn load(store: &dyn Store, options: &DatabaseOptions) -> Result<(State, u32), Sy
     let timestamp = snapshot.timestamp();
     let state = State {
         overlay: Overlay::default(),
+        corpora: corpora::load(store, &catalog)?,
         catalog: Arc::new(catalog),
         enforcer: crate::schema::compile(&[]),
         counts: store.table_counts()?.into_iter().collect(),

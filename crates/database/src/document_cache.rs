@@ -218,6 +218,8 @@ mod tests {
         let internal = InternalId([number; 16]);
         let record = CommitRecord { timestamp, documents: Vec::new(), indexes: Vec::new() };
         Committed {
+            corpus_deltas: Vec::new(),
+            corpora: Vec::new(),
             timestamp,
             documents: vec![DocumentChange { table: TABLE, internal, old: None, new }],
             keys: Vec::new(),

@@ -11,6 +11,7 @@
 mod catalog;
 mod clock;
 mod commit;
+mod conditional_read;
 mod database;
 mod document;
 mod document_cache;

@@ -1,15 +1,19 @@
 //! What a transaction has read, as intervals of index keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use freshet_store::IndexId;
 use freshet_values::KeyInterval;
 
+use crate::conditional_read::ConditionalRead;
+
 /// Disjoint intervals per index; touching and overlapping ones are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadSet {
     indexes: BTreeMap<IndexId, IntervalSet>,
+    /// Intervals of which only some changes matter.
+    conditional: BTreeMap<IndexId, BTreeSet<ConditionalRead>>,
     /// Intervals that count against the limit of a transaction.
     counted: u64,
 }
@@ -39,6 +43,22 @@ impl ReadSet {
         self.insert(index, interval, false);
     }
 
+    /// Adds an interval of which only some changes matter. If `is_counted`, it counts as something that app code read.
+    pub(crate) fn add_conditional(&mut self, index: IndexId, read: ConditionalRead, is_counted: bool) {
+        let is_new = self.conditional.entry(index).or_default().insert(read);
+        self.counted += u64::from(is_new && is_counted);
+    }
+
+    /// All intervals of which only some changes matter.
+    pub(crate) fn conditional(&self) -> impl Iterator<Item = (IndexId, &ConditionalRead)> {
+        self.conditional.iter().flat_map(|(index, reads)| reads.iter().map(|read| (*index, read)))
+    }
+
+    /// Those of one index.
+    pub(crate) fn conditional_of(&self, index: IndexId) -> impl Iterator<Item = &ConditionalRead> {
+        self.conditional.get(&index).into_iter().flatten()
+    }
+
     /// Adds everything that the other one contains.
     pub fn merge(&mut self, other: &ReadSet) {
         for (index, set) in &other.indexes {
@@ -46,9 +66,12 @@ impl ReadSet {
                 self.insert(*index, &KeyInterval { start: start.clone(), end: end.clone() }, set.counted);
             }
         }
+        for (index, read) in other.conditional() {
+            self.add_conditional(index, read.clone(), false);
+        }
     }
 
-    /// Whether the key of the index was read.
+    /// Whether the key of the index was read, whatever becomes of it.
     #[must_use]
     pub fn contains(&self, index: IndexId, key: &[u8]) -> bool {
         self.indexes.get(&index).is_some_and(|set| set.contains(key))
@@ -57,7 +80,7 @@ impl ReadSet {
     /// Nothing was read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.indexes.is_empty()
+        self.indexes.is_empty() && self.conditional.is_empty()
     }
 
     /// Intervals that count against a transaction's limit.
@@ -66,7 +89,7 @@ impl ReadSet {
         self.counted
     }
 
-    /// All intervals, in order of index and key.
+    /// All intervals of which every change matters, in order of index and key.
     pub fn intervals(&self) -> impl Iterator<Item = (IndexId, KeyInterval)> + '_ {
         self.indexes.iter().flat_map(|(index, set)| {
             set.intervals
@@ -81,7 +104,8 @@ impl ReadSet {
         let bytes = |set: &IntervalSet| -> usize {
             set.intervals.iter().map(|(start, end)| 64 + start.len() + end.as_ref().map_or(0, Vec::len)).sum()
         };
-        self.indexes.values().map(|set| 64 + bytes(set)).sum()
+        let conditional: usize = self.conditional().map(|(_, read)| read.weight()).sum();
+        conditional + self.indexes.values().map(|set| 64 + bytes(set)).sum::<usize>()
     }
 
     fn insert(&mut self, index: IndexId, interval: &KeyInterval, counted: bool) {

@@ -10,11 +10,13 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock::{Clock, Randomness};
 use crate::commit::changes::{Committed, KeyChange};
+use crate::commit::corpora::{self, Corpora};
 use crate::commit::durability::Durability;
 use crate::commit::exclusive::ExclusiveToken;
 use crate::commit::prepare::Prepared;
 use crate::commit::state::State;
 use crate::commit::window::{self, Hit, Window};
+use crate::conditional_read::ReadCheck;
 use crate::document_cache::DocumentCache;
 use crate::error::{CommitError, DatabaseError, DurabilityError, SystemError};
 use crate::maintenance::Maintenance;
@@ -63,6 +65,7 @@ pub(crate) struct Moment {
     pub(crate) catalog: Arc<crate::catalog::Catalog>,
     pub(crate) enforcer: Arc<dyn crate::schema::SchemaEnforcer>,
     pub(crate) counts: imbl::HashMap<TableId, u64>,
+    pub(crate) corpora: Corpora,
 }
 
 impl Shared {
@@ -74,6 +77,7 @@ impl Shared {
             catalog: Arc::clone(&state.catalog),
             enforcer: Arc::clone(&state.enforcer),
             counts: state.counts.clone(),
+            corpora: state.corpora.clone(),
         })
     }
 
@@ -88,12 +92,14 @@ impl Shared {
         let mut catalog = Arc::clone(&state.catalog);
         let mut enforcer = Arc::clone(&state.enforcer);
         let mut counts = state.counts.clone();
+        let mut corpora = state.corpora.clone();
         drop(state);
         let newest_catalog = Arc::clone(&catalog);
         let mut catalog_changed = None;
         for commit in &later {
             overlay.undo(commit);
             State::add_counts(&mut counts, &commit.counts, true);
+            corpora::undo(&mut corpora, commit);
             if let Some(before) = &commit.catalog_before {
                 catalog = Arc::clone(before);
                 catalog_changed = catalog_changed.or(Some(commit.timestamp));
@@ -107,7 +113,7 @@ impl Shared {
             .map(|since| Lost { indexes: catalog.maintained_unlike(&newest_catalog), since })
             .filter(|lost| !lost.indexes.is_empty());
         let view = View::new(snapshot, overlay, Arc::clone(&self.documents), ts).without(lost);
-        Ok(Moment { view, catalog, enforcer, counts })
+        Ok(Moment { view, catalog, enforcer, counts, corpora })
     }
 
     /// A store snapshot with the state that fits it: the overlay has every commit that the snapshot lacks.
@@ -139,12 +145,13 @@ impl Shared {
         let weakness = self.weakness.get();
         #[cfg(test)]
         let reads = &weakness.weaken(reads);
+        let check = ReadCheck::new(reads);
         let was_read = |change: &KeyChange| {
             #[cfg(test)]
             if !weakness.notices(change) {
                 return false;
             }
-            reads.contains(change.index, &change.key)
+            check.notices(change)
         };
         let after = snapshot_ts;
         #[cfg(test)]
@@ -174,8 +181,10 @@ impl Shared {
         let now = self.clock.now();
         let timestamp = now.max(state.last_ts.succ());
         let enforcer = prepared.enforcer.take();
+        let counted = std::mem::take(&mut prepared.counted);
         let mut commit = prepared.commit_at(timestamp).map_err(DatabaseError::from)?;
         install(&mut state, &mut commit, enforcer).map_err(DatabaseError::from)?;
+        corpora::install(&mut state, &mut commit, &counted, snapshot_ts);
         let commit = Arc::new(commit);
         state.last_ts = timestamp;
         state.visible_ts = timestamp;
@@ -185,7 +194,7 @@ impl Shared {
         state.queued_bytes += commit.weight;
         state.queue.push_back(Arc::clone(&commit));
         state.window.push(Arc::clone(&commit));
-        let wakers = self.subscriptions.invalidate(&commit.keys, timestamp);
+        let wakers = self.subscriptions.invalidate(&commit.keys, timestamp, false);
         let catalog_changed = commit.catalog_before.is_some();
         drop(state);
         self.queue_filled.notify_one();

@@ -13,7 +13,7 @@ pub struct Batch {
     pub commits: Vec<Arc<CommitRecord>>,
     /// Number of documents of each table whose number changed, after the last commit.
     pub counts: Vec<(TableId, u64)>,
-    /// Named texts of the database's own bookkeeping, to be set.
+    /// Named texts of the database's own bookkeeping, to be set; an empty text removes the name.
     pub meta: Vec<(String, String)>,
     /// Tables that got or lost their readable name.
     pub views: Vec<TableView>,

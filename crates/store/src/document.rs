@@ -35,6 +35,49 @@ pub struct ScanChunk<R> {
     pub exhausted: bool,
 }
 
+/// Some keys of an index, ascending, one after the other in one piece of memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyChunk {
+    bytes: Vec<u8>,
+    /// Where each key ends.
+    ends: Vec<usize>,
+    /// Nothing lies beyond the last key within the scanned interval.
+    pub exhausted: bool,
+}
+
+impl KeyChunk {
+    /// Adds a key at the end.
+    pub fn push(&mut self, key: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// The key at a place.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(at)?;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        Some(&self.bytes[start..end])
+    }
+
+    /// Number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// There are no keys.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The keys.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+}
+
 /// One commit of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {

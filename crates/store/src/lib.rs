@@ -14,7 +14,7 @@ pub mod sqlite;
 mod store;
 
 pub use batch::{Batch, CommitRecord, DocumentWrite, IndexWrite, TableView};
-pub use document::{IndexRow, LogEntry, LogWrite, ScanChunk, StoredDocument};
+pub use document::{IndexRow, KeyChunk, LogEntry, LogWrite, ScanChunk, StoredDocument};
 pub use error::StoreError;
 pub use identifiers::{IndexId, Order, TableId};
 pub use memory::{Faults, MemoryStore};

@@ -3,7 +3,9 @@
 use freshet_values::key::KeyInterval;
 use freshet_values::{InternalId, Timestamp};
 
-use crate::{Batch, IndexId, IndexRow, LogEntry, Order, ScanChunk, StoreError, StoredDocument, TableId};
+use crate::{
+    Batch, IndexId, IndexRow, KeyChunk, LogEntry, Order, ScanChunk, StoreError, StoredDocument, TableId,
+};
 
 /// Durable storage. All methods block.
 ///
@@ -115,6 +117,19 @@ pub trait Snapshot: Send + Sync {
         limit: usize,
         bytes_max: usize,
     ) -> Result<ScanChunk<IndexRow>, StoreError>;
+
+    /// Keys of an index within the interval, ascending, without their documents: at most `limit`.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn scan_keys(&self, index: IndexId, interval: &KeyInterval, limit: usize)
+    -> Result<KeyChunk, StoreError>;
+
+    /// Number of keys of an index within the interval. Takes time in proportion.
+    ///
+    /// # Errors
+    /// A storage failure.
+    fn count_keys(&self, index: IndexId, interval: &KeyInterval) -> Result<u64, StoreError>;
 
     /// Documents of a table by internal id, from `start` (inclusive) to `end` (inclusive), bounded like
     /// [`Snapshot::scan`].

@@ -184,3 +184,35 @@ fn timestamps_must_ascend() {
         assert!(store.snapshot().unwrap().get(TABLE, id(2)).unwrap().is_none());
     });
 }
+
+#[test]
+fn keys_are_scanned_and_counted_without_documents() {
+    on_both(|store| {
+        let all: Vec<(u8, Option<&str>)> = (1..=6).map(|number| (number, Some("{}"))).collect();
+        store.commit(&commit(1, &all)).unwrap();
+        store.commit(&commit(2, &[(4, None)])).unwrap();
+        let snapshot = store.snapshot().unwrap();
+        let keys = |interval: &KeyInterval, limit| {
+            let chunk = snapshot.scan_keys(INDEX, interval, limit).unwrap();
+            (chunk.iter().map(|key| key[0]).collect::<Vec<_>>(), chunk.exhausted)
+        };
+        let some = KeyInterval { start: vec![2], end: Some(vec![6]) };
+        assert_eq!(keys(&some, 2), (vec![2, 3], false));
+        assert_eq!(keys(&some, 4), (vec![2, 3, 5], true));
+        assert_eq!(keys(&KeyInterval::all(), 9), (vec![1, 2, 3, 5, 6], true));
+        assert_eq!(snapshot.count_keys(INDEX, &some).unwrap(), 3);
+        assert_eq!(snapshot.count_keys(INDEX, &KeyInterval { start: vec![5], end: None }).unwrap(), 2);
+        assert_eq!(snapshot.count_keys(IndexId(72), &KeyInterval::all()).unwrap(), 0);
+    });
+}
+
+#[test]
+fn an_empty_text_removes_a_name() {
+    on_both(|store| {
+        let set = |value: &str| Batch { meta: vec![("n".to_owned(), value.to_owned())], ..Batch::default() };
+        store.commit(&set("x")).unwrap();
+        assert_eq!(store.meta("n").unwrap().as_deref(), Some("x"));
+        store.commit(&set("")).unwrap();
+        assert_eq!(store.meta("n").unwrap(), None);
+    });
+}

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use freshet_search::text::{Corpus, document_length};
 use freshet_store::IndexId;
 use freshet_values::{DocumentId, FieldPath, IndexName, Object, key};
 
 use super::{TableMeta, text_keys};
-use crate::commit::keys::IndexKeys;
+use crate::commit::keys::{IndexKeys, Key};
 use crate::document::Document;
 use crate::error::SystemError;
 
@@ -106,10 +107,26 @@ impl IndexMeta {
     pub(crate) fn shares_keys(&self, a: &Document, b: &Document) -> Result<bool, SystemError> {
         match &self.spec {
             IndexSpec::Search { search_field, filter_fields } => {
-                text_keys::are_same(search_field, filter_fields, a.object()?, b.object()?)
+                Ok(text_keys::are_same(search_field, filter_fields, a.object()?, b.object()?))
             }
             _ => Ok(false),
         }
+    }
+
+    /// What the document with these keys adds to the statistics; `None` for an index that has none.
+    pub(crate) fn corpus_of(&self, keys: &[Key]) -> Option<Corpus> {
+        // The document's own entry is the first.
+        match keys.first() {
+            Some(key) => self.corpus_of_entry(key),
+            None => matches!(self.spec, IndexSpec::Search { .. }).then(Corpus::default),
+        }
+    }
+
+    /// What a document adds to the statistics, given its own entry.
+    pub(crate) fn corpus_of_entry(&self, key: &[u8]) -> Option<Corpus> {
+        let IndexSpec::Search { filter_fields, .. } = &self.spec else { return None };
+        let length = document_length(key, filter_fields.len())?;
+        Some(Corpus { documents: 1, tokens: u64::from(length) })
     }
 
     /// The key of a document in a database index.

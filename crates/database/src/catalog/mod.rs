@@ -22,7 +22,7 @@ use crate::namespace::Namespace;
 
 pub(crate) use index::by_id_key;
 pub use index::{IndexMeta, IndexSpec, IndexState};
-pub(crate) use rows::{index_row, table_row};
+pub(crate) use rows::{index_row, table_row, was_enabled};
 pub use table::{TableMeta, TableState};
 
 /// All tables and indexes as of one moment.

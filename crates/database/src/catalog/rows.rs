@@ -2,7 +2,8 @@
 //!
 //! `_tables`: `{name, number, namespace, state: "active" | "deleting", tableId, byId, byCreationTime}`.
 //! `_index`: `{tableId, indexId, name, config, state: "backfilling" | "backfilled" | "enabled" | "deleting", staged}` with `config`
-//! `{type: "database", fields}`, `{type: "search", searchField, filterFields}` or `{type: "vector", vectorField, dimensions,
+//! `{type: "database", fields}`, `{type: "search", searchField, filterFields, entries}` (`entries` is the version of the
+//! entries' format) or `{type: "vector", vectorField, dimensions,
 //! filterFields}`. Numbers are int64.
 
 use freshet_store::{IndexId, TableId};
@@ -12,6 +13,9 @@ use super::{IndexMeta, IndexSpec, IndexState, TableMeta, TableState, index};
 use crate::document::Document;
 use crate::error::SystemError;
 use crate::namespace::Namespace;
+
+/// The version of the entries of search indexes.
+const TEXT_ENTRIES: u32 = 1;
 
 /// Reads a row of `_tables`.
 pub(crate) fn table(row: &Document) -> Result<TableMeta, SystemError> {
@@ -61,18 +65,21 @@ pub(crate) fn index(row: &Document) -> Result<(TableId, IndexMeta), SystemError>
             IndexSpec::Database { fields } => index::key_fields(fields),
             _ => Vec::new(),
         };
+        let state = match object.get("state")?.as_str()? {
+            "deleting" => IndexState::Deleting,
+            "backfilling" => IndexState::Backfilling,
+            // Declared before there were entries: it has to be built, whatever it was.
+            _ if matches!(spec, IndexSpec::Search { .. }) && !has_entries(object) => IndexState::Backfilling,
+            "backfilled" => IndexState::Backfilled,
+            "enabled" => IndexState::Enabled,
+            _ => return None,
+        };
         let index = IndexMeta {
             id: IndexId(number(object, "indexId")?),
             name: object.get("name")?.as_str()?.parse().ok()?,
             spec,
             fields,
-            state: match object.get("state")?.as_str()? {
-                "backfilling" => IndexState::Backfilling,
-                "backfilled" => IndexState::Backfilled,
-                "enabled" => IndexState::Enabled,
-                "deleting" => IndexState::Deleting,
-                _ => return None,
-            },
+            state,
             staged: object.get("staged")?.as_bool()?,
             row: Some(row.id()),
         };
@@ -97,6 +104,7 @@ pub(crate) fn index_row(table: TableId, index: &IndexMeta) -> Object {
             ("type", Value::from("search")),
             ("searchField", Value::String(search_field.to_string())),
             ("filterFields", paths(filter_fields)),
+            ("entries", int(TEXT_ENTRIES)),
         ]),
         IndexSpec::Vector { vector_field, dimensions, filter_fields } => object([
             ("type", Value::from("vector")),
@@ -133,6 +141,18 @@ fn spec(config: &Object) -> Option<IndexSpec> {
         }),
         _ => None,
     }
+}
+
+/// Whether the row of a search index was written by a version that keeps entries.
+fn has_entries(row: &Object) -> bool {
+    let config = row.get("config").and_then(Value::as_object);
+    config.is_some_and(|config| config.contains_key("entries"))
+}
+
+/// Whether a row says that its index is in use, though it has to be built first.
+pub(crate) fn was_enabled(row: &Document) -> Result<bool, SystemError> {
+    let object = row.object()?;
+    Ok(object.get("state").and_then(Value::as_str) == Some("enabled") && !has_entries(object))
 }
 
 fn paths(fields: &[FieldPath]) -> Value {

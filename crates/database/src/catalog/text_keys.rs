@@ -7,7 +7,6 @@ use freshet_values::{DocumentId, FieldPath, Object, Value, key};
 use sha2::{Digest, Sha256};
 
 use crate::commit::keys::Key;
-use crate::error::SystemError;
 
 /// All keys, ascending; none if the field is no text or has no word.
 pub(super) fn keys(
@@ -37,14 +36,13 @@ pub(super) fn are_same(
     filter_fields: &[FieldPath],
     a: &Object,
     b: &Object,
-) -> Result<bool, SystemError> {
-    let created = a.get("_creationTime") == b.get("_creationTime");
-    Ok(created
-        && std::iter::once(search_field).chain(filter_fields).all(|field| same(field.get(a), field.get(b))))
+) -> bool {
+    let mut fields = std::iter::once(search_field).chain(filter_fields);
+    a.get("_creationTime") == b.get("_creationTime") && fields.all(|field| same(field.get(a), field.get(b)))
 }
 
 /// Whether two values are the same in the total order, in which `-0` and `0` differ and each `NaN` equals itself.
-fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
+pub(crate) fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
     match (a, b) {
         (Some(Value::String(a)), Some(Value::String(b))) => a == b,
         _ => encoded(a) == encoded(b),

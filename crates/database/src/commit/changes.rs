@@ -5,6 +5,7 @@ use std::sync::Arc;
 use freshet_store::{CommitRecord, IndexId, TableId, TableView};
 use freshet_values::{InternalId, Timestamp};
 
+use super::corpora::{CorpusChange, CorpusDelta};
 use crate::catalog::Catalog;
 use crate::document::Document;
 use crate::schema::SchemaEnforcer;
@@ -41,6 +42,10 @@ pub(crate) struct Committed {
     pub(crate) keys: Vec<KeyChange>,
     /// By how much the number of documents of each table changed.
     pub(crate) counts: Vec<(TableId, i64)>,
+    /// What it adds to search indexes and takes from them, those included that are being built.
+    pub(crate) corpus_deltas: Vec<CorpusDelta>,
+    /// The numbers of search indexes that it changed.
+    pub(crate) corpora: Vec<CorpusChange>,
     /// The catalog before this commit, if it changed it.
     pub(crate) catalog_before: Option<Arc<Catalog>>,
     /// The enforcer before this commit, if it changed it.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use freshet_store::{Batch, TableId};
 
 use super::changes::Committed;
+use super::corpora;
 use super::state::{Failure, State};
 use crate::shared::Shared;
 
@@ -189,10 +190,12 @@ fn take_group(state: &mut State) -> Vec<Arc<Committed>> {
 fn batch(group: &[Arc<Committed>], counts: &mut BTreeMap<TableId, u64>) -> Batch {
     let mut batch = Batch::default();
     let mut changed = BTreeMap::new();
+    let mut corpora = BTreeMap::new();
     for commit in group {
         batch.commits.push(Arc::clone(&commit.record));
         batch.meta.extend(commit.meta.iter().cloned());
         batch.views.extend(commit.views.iter().cloned());
+        corpora.extend(commit.corpora.iter().map(|change| (change.index, change.after)));
         for (table, delta) in &commit.counts {
             let count = counts.entry(*table).or_insert(0);
             *count = count.saturating_add_signed(*delta);
@@ -200,6 +203,10 @@ fn batch(group: &[Arc<Committed>], counts: &mut BTreeMap<TableId, u64>) -> Batch
         }
     }
     batch.counts = changed.into_iter().collect();
+    let corpora = corpora.into_iter();
+    // First, so that an index that a commit forgets stays forgotten.
+    let corpora = corpora.map(|(index, after)| (corpora::meta_name(index), corpora::meta_value(after)));
+    batch.meta.splice(0..0, corpora);
     batch
 }
 
@@ -243,7 +250,7 @@ fn fail(shared: &Shared, failure: Failure) {
         let mut state = shared.state.lock();
         // Whoever read one of these read something that is not there any more.
         for commit in state.fail(failure) {
-            wakers.extend(shared.subscriptions.invalidate(&commit.keys, commit.timestamp));
+            wakers.extend(shared.subscriptions.invalidate(&commit.keys, commit.timestamp, true));
         }
         state.last_ts
     };

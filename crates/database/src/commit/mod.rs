@@ -6,6 +6,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod committer;
+pub(crate) mod corpora;
 pub(crate) mod durability;
 pub(crate) mod exclusive;
 pub(crate) mod keys;

@@ -71,6 +71,20 @@ impl Overlay {
             })
     }
 
+    /// Keys of an index that came or went, within an interval, in ascending order; whether they are there.
+    pub(crate) fn presence(
+        &self,
+        index: IndexId,
+        interval: &KeyInterval,
+    ) -> impl Iterator<Item = (&[u8], bool)> {
+        let entries = self.indexes.get(&index).filter(|_| !interval.is_empty());
+        entries.into_iter().flat_map(|entries| {
+            let end = interval.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let bounds = (Bound::Included(interval.start.as_slice()), end);
+            entries.range::<_, [u8]>(bounds).map(|(key, version)| (&**key, version.document.is_some()))
+        })
+    }
+
     /// Lays a commit on top.
     pub(crate) fn apply(&mut self, commit: &Committed) {
         let timestamp = commit.timestamp;

@@ -4,10 +4,12 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use freshet_store::{CommitRecord, DocumentWrite, IndexWrite, TableId, TableView};
+use freshet_search::text::Corpus;
+use freshet_store::{CommitRecord, DocumentWrite, IndexId, IndexWrite, TableId, TableView};
 use freshet_values::{Timestamp, Value};
 
 use super::changes::{Committed, DocumentChange, KeyChange};
+use super::corpora::CorpusDelta;
 use super::keys::{IndexKeys, Keys};
 use crate::catalog::{Catalog, IndexMeta, IndexState, TableState};
 use crate::document::Document;
@@ -27,7 +29,11 @@ pub(crate) struct Prepared {
     pub(crate) views: Vec<TableView>,
     /// Internal numbers of new tables and indexes are in use from now on.
     pub(crate) numbered: bool,
+    /// What the builder of a search index counted at the transaction's snapshot.
+    pub(crate) counted: Vec<(IndexId, Corpus)>,
     counts: BTreeMap<TableId, i64>,
+    /// What comes to each search index and what goes.
+    corpora: BTreeMap<IndexId, (Corpus, Corpus)>,
     /// Keys of documents that hold no placeholder; the rest is keyed once the timestamp is known.
     keys: Vec<KeyChange>,
     /// What the store gets for these documents.
@@ -48,7 +54,9 @@ impl Prepared {
             meta: Vec::new(),
             views: Vec::new(),
             numbered: false,
+            counted: Vec::new(),
             counts: BTreeMap::new(),
+            corpora: BTreeMap::new(),
             keys: Vec::new(),
             document_writes: Vec::new(),
             index_writes: Vec::new(),
@@ -100,6 +108,12 @@ impl Prepared {
             documents: self.documents,
             keys: self.keys,
             counts: self.counts.into_iter().collect(),
+            corpus_deltas: self
+                .corpora
+                .into_iter()
+                .map(|(index, (added, removed))| CorpusDelta { index, added, removed })
+                .collect(),
+            corpora: Vec::new(),
             catalog_before: None,
             enforcer_before: None,
             meta: self.meta,
@@ -132,8 +146,16 @@ impl Prepared {
         old_keys: Option<&IndexKeys>,
         new_keys: Option<&IndexKeys>,
     ) {
-        let mut old_keys = old_keys.map_or(&[][..], IndexKeys::as_slice).iter().peekable();
-        let mut new_keys = new_keys.map_or(&[][..], IndexKeys::as_slice).iter().peekable();
+        let old_keys = old_keys.map_or(&[][..], IndexKeys::as_slice);
+        let new_keys = new_keys.map_or(&[][..], IndexKeys::as_slice);
+        if let (Some(added), Some(removed)) = (index.corpus_of(new_keys), index.corpus_of(old_keys))
+            && added != removed
+        {
+            let (all_added, all_removed) = self.corpora.entry(index.id).or_default();
+            *all_added = all_added.changed(added, Corpus::default());
+            *all_removed = all_removed.changed(removed, Corpus::default());
+        }
+        let (mut old_keys, mut new_keys) = (old_keys.iter().peekable(), new_keys.iter().peekable());
         loop {
             let order = match (old_keys.peek(), new_keys.peek()) {
                 (None, None) => return,

@@ -8,6 +8,7 @@ use freshet_values::Timestamp;
 use imbl::HashMap;
 
 use super::changes::Committed;
+use super::corpora::{self, Corpora};
 use super::overlay::Overlay;
 use super::undone::Undone;
 use super::window::Window;
@@ -22,6 +23,7 @@ pub(crate) struct State {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) enforcer: Arc<dyn SchemaEnforcer>,
     pub(crate) counts: HashMap<TableId, u64>,
+    pub(crate) corpora: Corpora,
     /// The last commit that transactions see.
     pub(crate) visible_ts: Timestamp,
     /// The last timestamp given out; ahead of `visible_ts` only after a failure.
@@ -87,6 +89,7 @@ impl State {
         for commit in &undone {
             self.overlay.undo(commit);
             State::add_counts(&mut self.counts, &commit.counts, true);
+            corpora::undo(&mut self.corpora, commit);
             if let Some(catalog) = &commit.catalog_before {
                 self.catalog = Arc::clone(catalog);
             }

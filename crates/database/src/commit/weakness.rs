@@ -66,6 +66,11 @@ impl Weakness {
                 _ => left.add(index, &interval),
             }
         }
+        if self != Weakness::NoCheck {
+            for (index, read) in reads.conditional() {
+                left.add_conditional(index, read.clone(), false);
+            }
+        }
         left
     }
 

@@ -146,6 +146,8 @@ mod tests {
             documents: Vec::new(),
             keys: Vec::new(),
             counts: Vec::new(),
+            corpus_deltas: Vec::new(),
+            corpora: Vec::new(),
             catalog_before: None,
             enforcer_before: None,
             record: Arc::new(CommitRecord { timestamp, documents: Vec::new(), indexes: Vec::new() }),

@@ -98,6 +98,7 @@ fn complete(shared: &Arc<Shared>, index: &IndexMeta, last: Option<&[u8]>) -> Res
     let mut transaction = begin(shared)?;
     let progress = Progress::read(&mut transaction, index)?;
     if progress.row.is_some() && progress.cursor.as_deref() == last {
+        transaction.count_corpus(index).map_err(DatabaseError::from)?;
         transaction.complete_index(index.id)?;
         commit_unless_beaten(transaction)?;
     }

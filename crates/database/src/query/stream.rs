@@ -1,4 +1,4 @@
-//! A query under way: rows of an index merged with pending writes, one at a time.
+//! A query under way: rows of an index merged with pending writes, or rows that a search found, one at a time.
 //!
 //! Rows are loaded ahead in growing chunks, but only rows that were handed out, or rejected by a filter, become part of the
 //! read set and count against limits.
@@ -15,6 +15,7 @@ use crate::catalog::{IndexMeta, TableMeta};
 use crate::document::Document;
 use crate::error::DatabaseError;
 use crate::transaction::Transaction;
+use crate::transaction::search::{SearchRows, SearchSource};
 use crate::transaction::view::Row;
 use crate::virtual_tables::VirtualTable;
 
@@ -24,6 +25,14 @@ const FIRST_CHUNK: usize = 16;
 const CHUNK_MAX: usize = 256;
 
 /// Where a stream's rows come from.
+pub(crate) enum Source {
+    /// An interval of an index.
+    Scan(StreamSource),
+    /// A text search.
+    Search(SearchSource),
+}
+
+/// An interval of an index.
 pub(crate) struct StreamSource {
     pub(crate) table: Arc<TableMeta>,
     pub(crate) index: Arc<IndexMeta>,
@@ -34,8 +43,10 @@ pub(crate) struct StreamSource {
 }
 
 pub(crate) struct Stream {
-    /// `None`: a table that does not exist, which has no rows.
+    /// `None`: a search, or a table that does not exist, which has no rows.
     source: Option<Arc<StreamSource>>,
+    /// What a search found; then there is no other source.
+    found: Option<SearchRows>,
     operators: Vec<Operator>,
     /// Whether rows count against the limits of app code.
     counted: bool,
@@ -58,7 +69,12 @@ pub(crate) enum Step {
 }
 
 impl Stream {
-    pub(crate) fn new(source: Option<StreamSource>, operators: Vec<Operator>, counted: bool) -> Stream {
+    pub(crate) fn new(source: Option<Source>, operators: Vec<Operator>, counted: bool) -> Stream {
+        let (source, found) = match source {
+            None => (None, None),
+            Some(Source::Scan(source)) => (Some(source), None),
+            Some(Source::Search(source)) => (None, Some(SearchRows::new(source))),
+        };
         let interval = source.as_ref().map_or_else(KeyInterval::empty, |source| source.interval.clone());
         let next_chunk = match operators.as_slice() {
             [Operator::Limit(limit), ..] => usize::try_from(*limit).unwrap_or(CHUNK_MAX).clamp(1, CHUNK_MAX),
@@ -66,6 +82,7 @@ impl Stream {
         };
         Stream {
             source: source.map(Arc::new),
+            found,
             operators,
             counted,
             loaded: VecDeque::new(),
@@ -97,6 +114,9 @@ impl Stream {
             self.done = true;
             return Ok(Step::End);
         }
+        if self.found.is_some() {
+            return self.step_found(transaction);
+        }
         let Some(source) = self.source.clone() else {
             self.done = true;
             return Ok(Step::End);
@@ -122,8 +142,29 @@ impl Stream {
         Ok(Step::Row { key, row, accepted })
     }
 
-    /// The next row without taking it: nothing is recorded or counted.
-    pub(crate) fn peek(&mut self, transaction: &Transaction) -> Result<Option<Row>, DatabaseError> {
+    /// Takes one row of a search. The search itself has recorded what it depends on.
+    fn step_found(&mut self, transaction: &mut Transaction) -> Result<Step, DatabaseError> {
+        let next = match &mut self.found {
+            Some(found) => found.next(transaction)?,
+            None => None,
+        };
+        let Some((key, row)) = next else {
+            self.done = true;
+            return Ok(Step::End);
+        };
+        if self.counted {
+            transaction.charge_row(&row);
+            transaction.check_reads()?;
+        }
+        let accepted = self.accept(&row)?.then(|| Arc::clone(&row));
+        Ok(Step::Row { key, row, accepted })
+    }
+
+    /// The next row without taking it: nothing is counted.
+    pub(crate) fn peek(&mut self, transaction: &mut Transaction) -> Result<Option<Row>, DatabaseError> {
+        if let Some(found) = &mut self.found {
+            return Ok(found.peek(transaction)?.cloned());
+        }
         let Some(source) = &self.source else { return Ok(None) };
         loop {
             if self.loaded.is_empty()

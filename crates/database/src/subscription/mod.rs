@@ -5,6 +5,7 @@
 //! match each and nothing more.
 
 mod interval_tree;
+mod range_watchers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use freshet_values::{KeyInterval, Timestamp, key};
 use parking_lot::Mutex;
 
 use crate::commit::changes::KeyChange;
+use crate::conditional_read::Condition;
 use crate::read_set::ReadSet;
 use interval_tree::{End, IntervalTree};
+use range_watchers::RangeWatchers;
 
 /// Called once, from the committing thread, when the subscription becomes invalid; must be quick and must not block.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -44,7 +47,13 @@ type Watchers = BTreeMap<u64, Arc<Watch>>;
 
 struct IndexWatchers {
     points: HashMap<Arc<[u8]>, Watchers>,
-    ranges: IntervalTree<Watchers>,
+    ranges: IntervalTree<RangeWatchers>,
+}
+
+impl Default for IndexWatchers {
+    fn default() -> IndexWatchers {
+        IndexWatchers { points: HashMap::new(), ranges: IntervalTree::new() }
+    }
 }
 
 /// All subscriptions of a database.
@@ -93,12 +102,14 @@ impl Drop for Subscription {
 }
 
 impl Subscriptions {
-    /// Registers a watch. `invalid_since` is set if something has changed already. The caller excludes commits meanwhile.
+    /// Registers a watch. `invalid_since` is set if something has changed already; `changes` says by how much each number of
+    /// entries that was read has. The caller excludes commits meanwhile.
     pub(crate) fn add(
         self: &Arc<Self>,
         read_set: Arc<ReadSet>,
         waker: Waker,
         invalid_since: Option<Timestamp>,
+        changes: &[i64],
     ) -> Subscription {
         let watch = Arc::new(Watch {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
@@ -108,43 +119,51 @@ impl Subscriptions {
         if invalid_since.is_none() {
             let mut indexes = self.indexes.lock();
             for (index, interval) in read_set.intervals() {
-                let watchers = indexes
-                    .entry(index)
-                    .or_insert_with(|| IndexWatchers { points: HashMap::new(), ranges: IntervalTree::new() });
+                let watchers = indexes.entry(index).or_default();
                 let entry = match place(&interval) {
                     Place::Point(key) => watchers.points.entry(key).or_default(),
-                    Place::Range(start, end) => watchers.ranges.entry(&start, &end),
+                    Place::Range(start, end) => &mut watchers.ranges.entry(&start, &end).all,
                 };
                 entry.insert(watch.id, Arc::clone(&watch));
+            }
+            let mut changes = changes.iter().copied();
+            for (index, read) in read_set.conditional() {
+                let (start, end) = range(&read.interval());
+                let entry = indexes.entry(index).or_default().ranges.entry(&start, &end);
+                match read.condition() {
+                    Condition::Matches(pattern) => entry.watch_matches(pattern, &watch),
+                    Condition::Counts(margin) => {
+                        entry.watch_count(*margin, changes.next().unwrap_or(0), &watch);
+                    }
+                }
             }
         }
         self.alive.add(1);
         Subscription { watch, registry: Arc::clone(self), read_set }
     }
 
-    /// Marks the subscriptions that a commit concerns, and returns whom to wake once no lock is held. They leave the
-    /// places that the commit has hit, so that later commits pay for those that are still valid and for nobody else.
-    pub(crate) fn invalidate(&self, keys: &[KeyChange], timestamp: Timestamp) -> Vec<Waker> {
+    /// Marks the subscriptions that a commit concerns, or one that is undone, and returns whom to wake once no lock is
+    /// held. They leave the places that the commit has hit, so that later commits pay for those that are still valid and for
+    /// nobody else.
+    pub(crate) fn invalidate(&self, keys: &[KeyChange], timestamp: Timestamp, is_undone: bool) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        let mut mark = |watchers: Watchers| {
-            for watch in watchers.into_values() {
-                let first = watch
-                    .invalid_since
-                    .compare_exchange(VALID, timestamp.0, Ordering::AcqRel, Ordering::Acquire)
-                    .is_ok();
-                if first {
-                    wakers.push(Arc::clone(&watch.waker));
-                }
+        let mut mark = |watch: &Watch| {
+            let first = watch
+                .invalid_since
+                .compare_exchange(VALID, timestamp.0, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok();
+            if first {
+                wakers.push(Arc::clone(&watch.waker));
             }
         };
         let mut indexes = self.indexes.lock();
         for change in keys {
             let Some(watchers) = indexes.get_mut(&change.index) else { continue };
             if let Some(watchers) = watchers.points.remove(&change.key) {
-                mark(watchers);
+                watchers.values().for_each(|watch| mark(watch));
             }
             // Intervals without watchers go when the subscriptions that they belonged to do.
-            watchers.ranges.stab_mut(&change.key, |watchers| mark(std::mem::take(watchers)));
+            watchers.ranges.stab_mut(&change.key, |watchers| watchers.notify(change, is_undone, &mut mark));
         }
         wakers
     }
@@ -164,11 +183,24 @@ impl Subscriptions {
                 }
                 Place::Range(start, end) => {
                     if let Some(entry) = watchers.ranges.get_mut(&start, &end) {
-                        entry.remove(&watch.id);
+                        entry.all.remove(&watch.id);
                         if entry.is_empty() {
                             watchers.ranges.remove(&start, &end);
                         }
                     }
+                }
+            }
+            if watchers.points.is_empty() && watchers.ranges.is_empty() {
+                indexes.remove(&index);
+            }
+        }
+        for (index, read) in read_set.conditional() {
+            let Some(watchers) = indexes.get_mut(&index) else { continue };
+            let (start, end) = range(&read.interval());
+            if let Some(entry) = watchers.ranges.get_mut(&start, &end) {
+                entry.remove(read.condition(), watch.id);
+                if entry.is_empty() {
+                    watchers.ranges.remove(&start, &end);
                 }
             }
             if watchers.points.is_empty() && watchers.ranges.is_empty() {
@@ -195,10 +227,21 @@ enum Place {
 }
 
 fn place(interval: &KeyInterval) -> Place {
-    let start: Arc<[u8]> = Arc::from(interval.start.as_slice());
     match &interval.end {
-        Some(end) if *end == key::key_after(&interval.start) => Place::Point(start),
-        Some(end) => Place::Range(start, End::Before(Arc::from(end.as_slice()))),
-        None => Place::Range(start, End::Unbounded),
+        Some(end) if *end == key::key_after(&interval.start) => {
+            Place::Point(Arc::from(interval.start.as_slice()))
+        }
+        _ => {
+            let (start, end) = range(interval);
+            Place::Range(start, end)
+        }
     }
+}
+
+fn range(interval: &KeyInterval) -> (Arc<[u8]>, End) {
+    let end = match &interval.end {
+        Some(end) => End::Before(Arc::from(end.as_slice())),
+        None => End::Unbounded,
+    };
+    (Arc::from(interval.start.as_slice()), end)
 }

@@ -10,6 +10,7 @@ mod limits;
 mod model;
 mod pagination;
 mod past;
+mod search;
 mod serializability;
 mod stepped;
 mod subscriptions;

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use freshet_search::text::Corpus;
 use freshet_store::IndexId;
-use freshet_values::{IndexName, Object, TableName, TableNumber};
+use freshet_values::{IndexName, KeyInterval, Object, TableName, TableNumber};
 
 use super::Transaction;
 use super::rows::Counted;
 use crate::catalog::system_tables::{INDEX, TABLES};
-use crate::catalog::{IndexMeta, IndexSpec, IndexState, TableMeta, TableState, index_row, table_row};
+use crate::catalog::{
+    IndexMeta, IndexSpec, IndexState, TableMeta, TableState, index_row, table_row, was_enabled,
+};
 use crate::commit::prepare::view;
 use crate::document::Document;
 use crate::error::{DatabaseError, SystemError};
 use crate::namespace::Namespace;
+
+/// Keys that are looked at in one step.
+const COUNT_CHUNK: usize = 4096;
 
 /// How far an index is.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +51,7 @@ impl Transaction {
             IndexState::Backfilling
         } else {
             // Nothing has to be added as long as the table stays empty.
-            self.record(table.by_id, &freshet_values::KeyInterval::all(), false);
+            self.record(table.by_id, &KeyInterval::all(), false);
             IndexState::Backfilled
         };
         self.insert_index(&table, name, spec, state, staged)
@@ -98,12 +104,39 @@ impl Transaction {
 
     /// Notes that all existing documents are in an index.
     pub(crate) fn complete_index(&mut self, id: IndexId) -> Result<(), DatabaseError> {
+        let row = self.catalog.index(id).and_then(|index| index.row);
+        let was_enabled = match row {
+            Some(row) => {
+                let old = self.read_row(&self.bootstrap_table(INDEX), row.internal, Counted::Nothing)?;
+                old.is_some_and(|row| was_enabled(&row).unwrap_or(false))
+            }
+            None => false,
+        };
         self.change_index(id, |index| {
             if index.state == IndexState::Backfilling {
-                index.state = IndexState::Backfilled;
+                index.state = if was_enabled { IndexState::Enabled } else { IndexState::Backfilled };
             }
             Ok(())
         })
+    }
+
+    /// Counts the documents and words of a search index that has all entries, so that its statistics are there when it is
+    /// complete.
+    pub(crate) fn count_corpus(&mut self, index: &IndexMeta) -> Result<(), SystemError> {
+        let mut corpus = Corpus::default();
+        let IndexSpec::Search { .. } = &index.spec else { return Ok(()) };
+        // The entries of documents come before those of all terms.
+        let mut rest = Some(KeyInterval { start: vec![0], end: Some(vec![1]) });
+        while let Some(interval) = rest {
+            let (keys, behind) = self.load_keys(index.id, &interval, COUNT_CHUNK)?;
+            for key in keys.iter() {
+                let one = index.corpus_of_entry(key).unwrap_or_default();
+                corpus = corpus.changed(one, Corpus::default());
+            }
+            rest = behind;
+        }
+        self.set_corpus(index.id, corpus);
+        Ok(())
     }
 
     /// Drops an index: it is gone for queries at once, its entries are removed in the background.
@@ -190,6 +223,7 @@ impl Transaction {
         let Some(row) = self.catalog.index(id).and_then(|index| index.row) else { return Ok(()) };
         let table = self.bootstrap_table(INDEX);
         let old = self.read_row(&table, row.internal, Counted::Nothing)?;
+        self.forgotten.push(id);
         self.write_row(&table, row.internal, old, None)
     }
 

@@ -4,12 +4,14 @@
 //! [`UserAccess`], the engine through [`SystemAccess`]; both end in `rows`.
 
 mod frames;
+mod keys;
 mod lifecycle;
 mod names;
 mod page;
 pub(crate) mod pending;
 mod rows;
 mod scan;
+pub(crate) mod search;
 mod system;
 mod user;
 pub(crate) mod view;
@@ -17,10 +19,12 @@ pub(crate) mod view;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use freshet_search::text::Corpus;
 use freshet_store::{IndexId, IndexWrite, TableId, TableView};
 use freshet_values::Timestamp;
 
 use crate::catalog::Catalog;
+use crate::commit::corpora::{self, Corpora};
 use crate::commit::exclusive::ExclusiveGuard;
 use crate::commit::prepare::Prepared;
 use crate::error::{CommitError, DatabaseError, SystemError};
@@ -49,6 +53,7 @@ pub struct Transaction {
     catalog: Arc<Catalog>,
     enforcer: Arc<dyn SchemaEnforcer>,
     counts: imbl::HashMap<TableId, u64>,
+    corpora: Corpora,
     limits: TransactionLimits,
     usage: Usage,
     /// Queries begun, for metrics.
@@ -66,7 +71,11 @@ pub struct Transaction {
     recorded: HashSet<Dependency>,
     exclusive: Option<ExclusiveGuard>,
     backfill: Vec<IndexWrite>,
+    /// What was counted of search indexes that are complete with this commit.
+    counted: Vec<(IndexId, Corpus)>,
     views: Vec<TableView>,
+    /// Indexes of which nothing is left with this commit.
+    forgotten: Vec<IndexId>,
     /// New internal numbers were given out.
     numbered: bool,
     /// A table of schemas was written to, perhaps by a nested call that was undone.
@@ -92,6 +101,9 @@ impl Transaction {
             catalog: moment.catalog,
             enforcer: moment.enforcer,
             counts: moment.counts,
+            corpora: moment.corpora,
+            counted: Vec::new(),
+            forgotten: Vec::new(),
             usage: Usage::default(),
             queries: 0,
             query_bytes: 0,
@@ -192,7 +204,9 @@ impl Transaction {
             Prepared::new(&self.pending, Arc::clone(&self.catalog)).map_err(DatabaseError::from)?;
         prepared.backfill = std::mem::take(&mut self.backfill);
         prepared.enforcer = enforcer;
+        prepared.counted = std::mem::take(&mut self.counted);
         prepared.views = std::mem::take(&mut self.views);
+        prepared.meta.extend(self.forgotten.iter().map(|index| (corpora::meta_name(*index), String::new())));
         prepared.numbered = self.numbered;
         let exclusive = self.exclusive.is_some();
         self.shared.commit(self.view.timestamp(), &self.read_set, prepared, exclusive)
@@ -201,6 +215,11 @@ impl Transaction {
     /// Adds an entry for an existing document to an index that is being built.
     pub(crate) fn add_backfill(&mut self, entry: IndexWrite) {
         self.backfill.push(entry);
+    }
+
+    /// Sets the statistics of a search index whose entries were counted at the snapshot.
+    pub(crate) fn set_corpus(&mut self, index: IndexId, corpus: Corpus) {
+        self.counted.push((index, corpus));
     }
 
     /// Whether what is read becomes part of the read set and sees pending writes; not inside a stale snapshot.

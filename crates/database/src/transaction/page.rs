@@ -13,7 +13,7 @@ use crate::limits::TransactionLimits;
 use crate::namespace::Namespace;
 use crate::query::Query;
 use crate::query::cursor::{Fingerprint, Position};
-use crate::query::stream::{Step, Stream};
+use crate::query::stream::{Source, Step, Stream};
 
 /// Most rows that one page may ask for.
 const PAGE_SIZE_MAX: u64 = 32_000;
@@ -94,7 +94,12 @@ impl Transaction {
         check_request(request)?;
         let source = self.source(namespace, &request.query, reader)?;
         self.queries += 1;
-        let fields = source.as_ref().map_or_else(Vec::new, |source| source.index.listed_fields().to_vec());
+        let fields = match &source {
+            None => Vec::new(),
+            Some(Source::Scan(source)) => source.index.listed_fields().to_vec(),
+            Some(Source::Search(source)) => source.fields(),
+        };
+        let can_split = !matches!(source, Some(Source::Search(_)));
         let fingerprint = match &source {
             Some(_) => Fingerprint::of(&request.query, namespace.0, &fields),
             // A table that does not exist yet has the index that it will have, so that cursors stay good.
@@ -116,7 +121,15 @@ impl Transaction {
                 cut_short: false,
             },
             Some(mut source) => {
-                source.interval = between(&source.interval, begin.as_ref(), end.as_ref(), source.order);
+                match &mut source {
+                    Source::Scan(source) => {
+                        source.interval =
+                            between(&source.interval, begin.as_ref(), end.as_ref(), source.order);
+                    }
+                    Source::Search(source) => {
+                        (source.begin, source.end, source.is_paged) = (begin, end.clone(), true);
+                    }
+                }
                 let stream =
                     Stream::new(Some(source), request.query.operators.clone(), reader == Reader::User);
                 self.read_rows(stream, request, end_given)?
@@ -130,7 +143,7 @@ impl Transaction {
         Ok(Page {
             is_done: reached == Position::End,
             continue_cursor: cursor_key.seal(&reached, fingerprint),
-            split_cursor: (reading.positions.len() > 2).then(|| {
+            split_cursor: (can_split && reading.positions.len() > 2).then(|| {
                 let middle = reading.positions[reading.positions.len() / 2].to_vec();
                 cursor_key.seal(&Position::After(middle), fingerprint)
             }),

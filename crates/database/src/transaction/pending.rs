@@ -86,6 +86,20 @@ impl Pending {
             .filter_map(|(key, document)| document.as_ref().map(|document| (key, document)))
     }
 
+    /// Keys of an index that were written within an interval, in ascending order; whether they are there.
+    pub(crate) fn presence(
+        &self,
+        index: IndexId,
+        interval: &KeyInterval,
+    ) -> impl Iterator<Item = (&[u8], bool)> {
+        let entries = self.entries.get(&index).filter(|_| !interval.is_empty());
+        entries.into_iter().flat_map(|entries| {
+            let end = interval.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let bounds = (Bound::Included(interval.start.as_slice()), end);
+            entries.range::<_, [u8]>(bounds).map(|(key, document)| (&**key, document.is_some()))
+        })
+    }
+
     /// By how much the number of documents of a table has changed.
     pub(crate) fn count(&self, table: TableId) -> i64 {
         self.counts.get(&table).copied().unwrap_or(0)

@@ -12,7 +12,7 @@ use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
 use crate::limits::check_queries;
 use crate::namespace::Namespace;
-use crate::query::stream::StreamSource;
+use crate::query::stream::{Source, StreamSource};
 use crate::query::{Query, QuerySource, Stream, range};
 use crate::virtual_tables::{self, VirtualTable};
 
@@ -32,7 +32,7 @@ impl Transaction {
         namespace: Namespace,
         query: &Query,
         reader: Reader,
-    ) -> Result<Option<StreamSource>, DatabaseError> {
+    ) -> Result<Option<Source>, DatabaseError> {
         if reader == Reader::User {
             self.query_bytes += query.weight() as u64;
             check_queries(self.query_bytes, self.streams.len() + 1)?;
@@ -45,13 +45,10 @@ impl Transaction {
         let (index_name, bounds, order) = match &query.source {
             QuerySource::FullTableScan { order, .. } => ("by_creation_time", [].as_slice(), *order),
             QuerySource::IndexRange { index, range, order, .. } => (index.as_str(), range.as_slice(), *order),
-            QuerySource::Search { index, .. } => {
-                self.check_search(table.as_ref(), name, index)?;
-                return Err(DeveloperError::new(
-                    "SearchUnavailable",
-                    format!("Text search is not available on this server (index {name}.{index})."),
-                )
-                .into());
+            QuerySource::Search { index, filters, .. } => {
+                // Tables that are shown in another form have no indexes.
+                let table = table.as_ref().filter(|_| shown.is_none());
+                return Ok(Some(Source::Search(self.search_source(table, name, index, filters)?)));
             }
         };
         let full_name = format!("{name}.{index_name}");
@@ -64,28 +61,11 @@ impl Transaction {
         }
         let index = index_name.parse().map_err(|_| index_not_found(&full_name))?;
         let index = self.find_index(&table, &index).ok_or_else(|| index_not_found(&full_name))?;
-        check_usable(&index, &full_name)?;
+        check_database(&index, &full_name)?;
+        check_ready(&index, &full_name)?;
         let interval = range::interval(&full_name, &index.fields, bounds)?;
-        Ok(Some(StreamSource { table, index, interval, order, shown_as: shown.map(|(table, _)| table) }))
-    }
-
-    fn check_search(
-        &mut self,
-        table: Option<&Arc<TableMeta>>,
-        name: &TableName,
-        index: &freshet_values::IndexName,
-    ) -> Result<(), DatabaseError> {
-        let full_name = format!("{name}.{index}");
-        let found = table.and_then(|table| self.find_index(table, index));
-        match found {
-            None => Err(index_not_found(&full_name).into()),
-            Some(index) if !matches!(index.spec, IndexSpec::Search { .. }) => Err(DeveloperError::new(
-                "IndexNotASearchIndex",
-                format!("Index {full_name} is not a search index"),
-            )
-            .into()),
-            Some(_) => Ok(()),
-        }
+        let shown_as = shown.map(|(table, _)| table);
+        Ok(Some(Source::Scan(StreamSource { table, index, interval, order, shown_as })))
     }
 
     pub(super) fn open_stream(
@@ -180,6 +160,12 @@ impl Transaction {
         Ok(())
     }
 
+    /// # Errors
+    /// When more was read than may be.
+    pub(crate) fn check_reads(&self) -> Result<(), DatabaseError> {
+        Ok(self.limits.check_reads(&self.usage())?)
+    }
+
     /// The public form of a row of a private table.
     pub(crate) fn show(
         &mut self,
@@ -197,13 +183,18 @@ impl Transaction {
     }
 }
 
-fn check_usable(index: &IndexMeta, full_name: &str) -> Result<(), DeveloperError> {
+fn check_database(index: &IndexMeta, full_name: &str) -> Result<(), DeveloperError> {
     if !matches!(index.spec, IndexSpec::Database { .. }) {
         return Err(DeveloperError::new(
             "IndexNotADatabaseIndex",
             format!("Index {full_name} is not a database index"),
         ));
     }
+    Ok(())
+}
+
+/// Whether queries may use an index already.
+pub(super) fn check_ready(index: &IndexMeta, full_name: &str) -> Result<(), DeveloperError> {
     if index.staged {
         return Err(DeveloperError::new(
             "IndexStagedError",
@@ -219,6 +210,6 @@ fn check_usable(index: &IndexMeta, full_name: &str) -> Result<(), DeveloperError
     Ok(())
 }
 
-fn index_not_found(full_name: &str) -> DeveloperError {
+pub(super) fn index_not_found(full_name: &str) -> DeveloperError {
     DeveloperError::new("IndexNotFoundError", format!("Index {full_name} not found."))
 }

@@ -18,8 +18,8 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone)]
 pub(crate) struct View {
-    snapshot: Arc<dyn Snapshot>,
-    overlay: Overlay,
+    pub(super) snapshot: Arc<dyn Snapshot>,
+    pub(super) overlay: Overlay,
     cache: Arc<DocumentCache>,
     timestamp: Timestamp,
     lost: Option<Lost>,
@@ -103,9 +103,7 @@ impl View {
         if interval.is_empty() {
             return Ok(Chunk { rows: Vec::new(), rest: None });
         }
-        if let Some(lost) = self.lost.as_ref().filter(|lost| lost.indexes.contains(&index.id)) {
-            return Err(SystemError::OutOfRetention { requested: self.timestamp, oldest: lost.since });
-        }
+        self.check_known(index.id)?;
         let stored = if index.is_by_id() {
             self.scan_by_id(table, interval, order, limit)?
         } else {
@@ -135,6 +133,14 @@ impl View {
             Order::Desc => merge(base.peekable(), over.rev().peekable(), order),
         };
         Ok(Chunk { rows, rest })
+    }
+
+    /// Refuses an index whose entries at this moment are not known any more.
+    pub(super) fn check_known(&self, index: IndexId) -> Result<(), SystemError> {
+        match self.lost.as_ref().filter(|lost| lost.indexes.contains(&index)) {
+            Some(lost) => Err(SystemError::OutOfRetention { requested: self.timestamp, oldest: lost.since }),
+            None => Ok(()),
+        }
     }
 
     /// Documents are stored by id, so the index of ids has no entries of its own.

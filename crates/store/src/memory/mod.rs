@@ -206,7 +206,11 @@ impl Disk {
             self.counts.insert(*table, *count);
         }
         for (name, value) in &batch.meta {
-            self.meta.insert(name.clone(), value.clone());
+            if value.is_empty() {
+                self.meta.remove(name);
+            } else {
+                self.meta.insert(name.clone(), value.clone());
+            }
         }
         Ok(())
     }

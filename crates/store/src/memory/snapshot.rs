@@ -7,7 +7,7 @@ use freshet_values::key::KeyInterval;
 use freshet_values::{InternalId, Timestamp};
 
 use super::{Disk, DocumentKey, EntryKey};
-use crate::{IndexId, IndexRow, Order, ScanChunk, Snapshot, StoreError, StoredDocument, TableId};
+use crate::{IndexId, IndexRow, KeyChunk, Order, ScanChunk, Snapshot, StoreError, StoredDocument, TableId};
 
 pub(super) struct MemorySnapshot {
     pub(super) disk: Disk,
@@ -49,6 +49,28 @@ impl Snapshot for MemorySnapshot {
         })
     }
 
+    fn scan_keys(
+        &self,
+        index: IndexId,
+        interval: &KeyInterval,
+        limit: usize,
+    ) -> Result<KeyChunk, StoreError> {
+        let mut chunk = KeyChunk::default();
+        let mut keys = self.keys(index, interval);
+        while chunk.len() < limit {
+            let Some(key) = keys.next() else {
+                chunk.exhausted = true;
+                break;
+            };
+            chunk.push(key);
+        }
+        Ok(chunk)
+    }
+
+    fn count_keys(&self, index: IndexId, interval: &KeyInterval) -> Result<u64, StoreError> {
+        Ok(self.keys(index, interval).count() as u64)
+    }
+
     fn scan_table(
         &self,
         table: TableId,
@@ -67,6 +89,18 @@ impl Snapshot for MemorySnapshot {
             Order::Asc => collect(rows, limit, bytes_max, |row| row.json.len()),
             Order::Desc => collect(rows.rev(), limit, bytes_max, |row| row.json.len()),
         })
+    }
+}
+
+impl MemorySnapshot {
+    fn keys(&self, index: IndexId, interval: &KeyInterval) -> impl Iterator<Item = &[u8]> {
+        let start = Bound::Included((index, Arc::from(interval.start.as_slice())));
+        let end = match &interval.end {
+            Some(end) => Bound::Excluded((index, Arc::from(end.as_slice()))),
+            None => Bound::Excluded((IndexId(index.0 + 1), Arc::from([]))),
+        };
+        let entries = (!interval.is_empty()).then(|| self.disk.entries.range((start, end)));
+        entries.into_iter().flatten().map(|((_, key), _)| &**key)
     }
 }
 

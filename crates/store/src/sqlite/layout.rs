@@ -158,6 +158,12 @@ pub(super) fn set_meta(connection: &Connection, name: &str, value: &str) -> rusq
     Ok(())
 }
 
+/// Removes a meta row.
+pub(super) fn remove_meta(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM freshet_meta WHERE name = ?1")?.execute([name])?;
+    Ok(())
+}
+
 /// The meta name of a text that belongs to the database above; kept apart from the store's own names.
 pub(super) fn database_meta(name: &str) -> String {
     format!("database.{name}")

@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::fault::failure;
 use super::reader::{PinnedReader, ReaderPool};
-use crate::{IndexId, IndexRow, Order, ScanChunk, Snapshot, StoreError, StoredDocument, TableId};
+use crate::{IndexId, IndexRow, KeyChunk, Order, ScanChunk, Snapshot, StoreError, StoredDocument, TableId};
 
 // CROSS JOIN fixes the order of the joins: entries first, then the document of each.
 const ASC_BOUNDED: &str = "SELECT e.key, d.id, d.json, d.size FROM freshet_index_entries e \
@@ -25,6 +25,13 @@ const DESC_BOUNDED: &str = "SELECT e.key, d.id, d.json, d.size FROM freshet_inde
 const DESC_OPEN: &str = "SELECT e.key, d.id, d.json, d.size FROM freshet_index_entries e \
     CROSS JOIN freshet_documents d ON d.row = e.document \
     WHERE e.index_id = ?1 AND e.key >= ?2 ORDER BY e.key DESC";
+const KEYS_BOUNDED: &str = "SELECT key FROM freshet_index_entries \
+    WHERE index_id = ?1 AND key >= ?2 AND key < ?3 ORDER BY key";
+const KEYS_OPEN: &str =
+    "SELECT key FROM freshet_index_entries WHERE index_id = ?1 AND key >= ?2 ORDER BY key";
+const COUNT_BOUNDED: &str =
+    "SELECT count(*) FROM freshet_index_entries WHERE index_id = ?1 AND key >= ?2 AND key < ?3";
+const COUNT_OPEN: &str = "SELECT count(*) FROM freshet_index_entries WHERE index_id = ?1 AND key >= ?2";
 const TABLE_ASC: &str = "SELECT id, json, size FROM freshet_documents \
     WHERE table_id = ?1 AND id >= ?2 AND id <= ?3 ORDER BY id";
 const TABLE_DESC: &str = "SELECT id, json, size FROM freshet_documents \
@@ -92,6 +99,43 @@ impl Snapshot for SqliteSnapshot {
                 Ok(IndexRow { key: Arc::from(row.get_ref(0)?.as_blob()?), document: document(row, 1)? })
             })
         })
+    }
+
+    fn scan_keys(
+        &self,
+        index: IndexId,
+        interval: &KeyInterval,
+        limit: usize,
+    ) -> Result<KeyChunk, StoreError> {
+        let sql = if interval.end.is_some() { KEYS_BOUNDED } else { KEYS_OPEN };
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = match &interval.end {
+                Some(end) => statement.query(params![index.0, interval.start, end])?,
+                None => statement.query(params![index.0, interval.start])?,
+            };
+            let mut chunk = KeyChunk::default();
+            while chunk.len() < limit {
+                let Some(row) = rows.next()? else {
+                    chunk.exhausted = true;
+                    break;
+                };
+                chunk.push(row.get_ref(0)?.as_blob()?);
+            }
+            Ok(chunk)
+        })
+    }
+
+    fn count_keys(&self, index: IndexId, interval: &KeyInterval) -> Result<u64, StoreError> {
+        let sql = if interval.end.is_some() { COUNT_BOUNDED } else { COUNT_OPEN };
+        let count: i64 = self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            match &interval.end {
+                Some(end) => statement.query_row(params![index.0, interval.start, end], |row| row.get(0)),
+                None => statement.query_row(params![index.0, interval.start], |row| row.get(0)),
+            }
+        })?;
+        Ok(count.cast_unsigned())
     }
 
     fn scan_table(

@@ -271,7 +271,12 @@ impl Writer {
                 .execute(params![table.0, documents.cast_signed()])?;
         }
         for (name, value) in &batch.meta {
-            layout::set_meta(&transaction, &layout::database_meta(name), value)?;
+            let name = layout::database_meta(name);
+            if value.is_empty() {
+                layout::remove_meta(&transaction, &name)?;
+            } else {
+                layout::set_meta(&transaction, &name, value)?;
+            }
         }
         for view in &batch.views {
             if view.present {
