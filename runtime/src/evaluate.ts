@@ -10,7 +10,7 @@ import { ModuleGraph } from "./modules.ts";
 import { describeThrown, type JsError } from "./outcome.ts";
 import type { EvaluationTask } from "./protocol.ts";
 import { SeededRandom } from "./random.ts";
-import { Realm } from "./realm.ts";
+import { Realm, type RealmHost } from "./realm.ts";
 import type { ActionCode } from "./action.ts";
 
 const LOG_LINES_MAX = 100;
@@ -77,7 +77,8 @@ export async function evaluate(
         logLines.shift();
       }
     };
-    const namespace = await (importModule?.() ?? load(code, task, lookUp, record));
+    const chance = task.type === "authConfig" ? NO_CHANCE : chanceOf(code);
+    const namespace = await (importModule?.() ?? load(code, task, chance, lookUp, record));
     return { ok: true, value: inspectModule(task, namespace) };
   } catch (thrown) {
     const code = thrown instanceof EvaluationFailure ? thrown.code : "";
@@ -85,18 +86,12 @@ export async function evaluate(
   }
 }
 
-async function load(
-  code: ActionCode,
-  task: EvaluationTask,
-  env: (name: string) => string | undefined,
-  log: (level: LogLevel, messages: string[]) => void,
-): Promise<Record<string, unknown>> {
-  const realm = new Realm("transaction");
+/** Clock and randomness while modules are evaluated: the same for every evaluation of the same code. */
+type Chance = Pick<RealmHost, "now" | "elapsed" | "randomDouble" | "randomFill" | "randomUuid">;
+
+function chanceOf(code: ActionCode): Chance {
   const random = new SeededRandom(Buffer.from(code.importSeed, "hex"));
-  const timers = new Map<string, number>();
-  const unsupported = (name: string): string => `${name} unsupported at import time`;
-  realm.attach({
-    importing: true,
+  return {
     now: () => code.importTimeMs,
     elapsed: () => 0,
     randomDouble: () => random.nextDouble(),
@@ -104,6 +99,35 @@ async function load(
       random.fill(bytes);
     },
     randomUuid: () => random.uuid(),
+  };
+}
+
+/** The auth config is evaluated again whenever a variable changes, and must not differ for any other reason. */
+const NO_CHANCE: Chance = {
+  now: () => refuse("The current time"),
+  elapsed: () => refuse("The current time"),
+  randomDouble: () => refuse("Randomness"),
+  randomFill: () => refuse("Randomness"),
+  randomUuid: () => refuse("Randomness"),
+};
+
+function refuse(what: string): never {
+  throw new Error(`${what} cannot be used in auth.config.ts, which may depend on environment variables only`);
+}
+
+async function load(
+  code: ActionCode,
+  task: EvaluationTask,
+  chance: Chance,
+  env: (name: string) => string | undefined,
+  log: (level: LogLevel, messages: string[]) => void,
+): Promise<Record<string, unknown>> {
+  const realm = new Realm("transaction");
+  const timers = new Map<string, number>();
+  const unsupported = (name: string): string => `${name} unsupported at import time`;
+  realm.attach({
+    importing: true,
+    ...chance,
     env,
     log,
     syscall: (op) => ({ ok: false, error: { message: databaseAtImport(op) } }),

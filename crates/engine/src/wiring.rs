@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use freshet_auth::HttpFetch;
 use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
 use freshet_functions::deployment::{Deployment, DeploymentConfig, LiveCodeCache};
 use freshet_functions::log_stream::LogStream;
 use freshet_functions::{
-    CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoProviders, Scheduler, SystemFunctions,
+    CallLimits, Functions, FunctionsConfig, FunctionsSettings, ProviderAuthenticator, Scheduler,
+    SystemFunctions,
 };
 use freshet_instance::{AdminKeys, DataDirectory, DirectoryLock, InstanceName, InstanceSecret, LockHolder};
 use freshet_server::{
-    EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError,
+    EdgeLimits, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError,
 };
 use freshet_store::{SqliteOptions, SqliteStore};
 use parking_lot::Mutex;
@@ -137,7 +139,10 @@ impl Engine {
             code,
             native: Arc::new(SystemFunctions::new(config.api_origin.clone(), config.site_origin.clone())),
             host: actions.clone(),
-            identities: Arc::new(NoProviders),
+            authenticator: Arc::new(ProviderAuthenticator::new(
+                database.clone(),
+                Arc::new(HttpFetch::default()),
+            )),
             log_sink: logs.clone(),
             settings,
         });
@@ -154,13 +159,13 @@ impl Engine {
         }
         let lanes = Arc::new(Lanes::new(functions.lane_queue(), config.lanes.max(1)));
 
+        let configured = deployment.clone();
         let services = Services {
             database: database.clone(),
             functions: functions.clone(),
             deployment,
             logs,
             admin_keys: AdminKeys::new(name.clone(), &secret),
-            authenticator: Arc::new(NoAuthProviders),
         };
         let server_config = ServerConfig {
             api_addr: address(&config.host, config.port)?,
@@ -188,6 +193,9 @@ impl Engine {
         runtime.spawn(async move {
             if let Err(error) = warming.warm_up().await {
                 tracing::error!(%error, "cannot start an action host; actions will fail until one starts");
+            }
+            if let Err(error) = configured.reconfigure_authentication().await {
+                tracing::error!(%error, "authentication stays configured as it was; deploy the app again");
             }
         });
         let stopping = Arc::new(AtomicBool::new(false));

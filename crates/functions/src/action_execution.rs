@@ -90,9 +90,9 @@ impl ActionExecution {
         self.identity
             .get_or_init(|| async {
                 let Some(token) = &self.token else { return Identity::Anonymous };
-                match self.functions.services.identities.verify(token).await {
-                    Ok(user) => Identity::User(user),
-                    Err(reason) => Identity::Unverified(reason.into()),
+                match self.functions.authenticate(token).await {
+                    Ok(user) => Identity::User(user.identity),
+                    Err(error) => Identity::Unverified(error.to_string().into()),
                 }
             })
             .await

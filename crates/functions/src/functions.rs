@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use freshet_database::Database;
 use freshet_values::Timestamp;
+use tokio::sync::watch;
 
+use crate::authentication::{AuthenticationError, VerifiedUser};
 use crate::call::{
     ActionOutcome, AnyOutcome, Caller, FunctionCall, FunctionError, HttpActionAnswer, HttpActionRequest,
     MutationOutcome, QueryOptions, QueryOutcome, SessionRequest,
@@ -66,6 +68,19 @@ impl Functions {
     /// What the operator decided about calls.
     pub fn settings(&self) -> &FunctionsSettings {
         &self.services.settings
+    }
+
+    /// The user that a token stands for.
+    ///
+    /// # Errors
+    /// When it is not accepted, or it cannot be decided now.
+    pub async fn authenticate(&self, token: &str) -> Result<VerifiedUser, AuthenticationError> {
+        self.services.authenticator.verify(token).await
+    }
+
+    /// Changes whenever the deployment accepts other tokens than before.
+    pub fn auth_changes(&self) -> watch::Receiver<u64> {
+        self.services.authenticator.changes()
     }
 
     /// Refuses further calls and fails those that wait for a lane.

@@ -1,11 +1,10 @@
 //! Who a call is made by.
 //!
-//! This module holds identities; it verifies nothing. Tokens are verified by an [`IdentitySource`].
+//! This module holds identities; it verifies nothing. Tokens are verified by an [`crate::Authenticator`].
 
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 
 /// Who a call is made by.
@@ -118,24 +117,6 @@ impl fmt::Debug for UserIdentity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a user identity needs `tokenIdentifier`, or both `issuer` and `subject`")]
 pub struct IdentityError;
-
-/// Verifies users' tokens.
-#[async_trait]
-pub trait IdentitySource: Send + Sync + 'static {
-    /// The user that a bearer token stands for, or the text of the reason why it was not accepted.
-    async fn verify(&self, token: &str) -> Result<UserIdentity, String>;
-}
-
-/// An [`IdentitySource`] for deployments without authentication providers: accepts no token.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoProviders;
-
-#[async_trait]
-impl IdentitySource for NoProviders {
-    async fn verify(&self, _token: &str) -> Result<UserIdentity, String> {
-        Err("Could not verify the token of this request: no authentication provider is configured.".into())
-    }
-}
 
 #[cfg(test)]
 mod tests {

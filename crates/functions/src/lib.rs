@@ -11,6 +11,7 @@ mod address;
 mod arguments;
 mod attempt;
 mod audit;
+mod authentication;
 mod cached_query;
 mod call;
 mod call_error;
@@ -55,6 +56,7 @@ mod syscalls;
 mod system_functions;
 mod variables;
 
+pub use authentication::{AuthenticationError, Authenticator, ProviderAuthenticator, VerifiedUser};
 pub use cached_query::CachedQuery;
 pub use call::{
     ActionOutcome, AnyOutcome, Caller, FunctionCall, FunctionError, HttpActionAnswer, HttpActionRequest,
@@ -64,7 +66,7 @@ pub use call_error::{CallError, ErrorClass, client_error_text};
 pub use commit_watch::CommitWatch;
 pub use execution::{ExecutionRecord, LogSink, NoSink, ProgressRecord, SharedLogSink};
 pub use functions::Functions;
-pub use identity::{Identity, IdentityError, IdentitySource, NoProviders, UserIdentity};
+pub use identity::{Identity, IdentityError, UserIdentity};
 pub use lane::{Lane, LaneClock, LaneNext, NewestCode};
 pub use lane_queue::LaneQueue;
 pub use limits::CallLimits;

@@ -9,11 +9,11 @@ use freshet_values::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::audit::Audit;
+use crate::authentication::Authenticator;
 use crate::call_error::CallError;
 use crate::code::{CodeSource, LiveCode};
 use crate::execution::{ExecutionRecord, LogSink};
 use crate::host::{ActionHost, Environment};
-use crate::identity::IdentitySource;
 use crate::limits::CallLimits;
 use crate::metrics::FunctionMetrics;
 use crate::native::NativeFunctions;
@@ -48,8 +48,8 @@ pub struct FunctionsConfig {
     pub native: Arc<dyn NativeFunctions>,
     /// Where actions run.
     pub host: Arc<dyn ActionHost>,
-    /// Who verifies the tokens of HTTP actions.
-    pub identities: Arc<dyn IdentitySource>,
+    /// Who verifies users' tokens.
+    pub authenticator: Arc<dyn Authenticator>,
     /// Who hears of finished executions.
     pub log_sink: Arc<dyn LogSink>,
     /// What the operator decided.
@@ -61,7 +61,7 @@ pub(crate) struct Services {
     pub(crate) code: Arc<dyn CodeSource>,
     pub(crate) native: Arc<dyn NativeFunctions>,
     pub(crate) host: Arc<dyn ActionHost>,
-    pub(crate) identities: Arc<dyn IdentitySource>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) log_sink: Arc<dyn LogSink>,
     pub(crate) metrics: FunctionMetrics,
     pub(crate) settings: FunctionsSettings,
@@ -113,7 +113,7 @@ impl Services {
             code: config.code,
             native: config.native,
             host: config.host,
-            identities: config.identities,
+            authenticator: config.authenticator,
             log_sink: config.log_sink,
             metrics: FunctionMetrics::default(),
             settings: config.settings,

@@ -3,10 +3,9 @@
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
-use freshet_functions::Identity;
+use freshet_functions::{AuthenticationError, Identity};
 use freshet_instance::AdminKeyClaims;
 
-use crate::authenticator::AuthenticationError;
 use crate::edge::credentials::Credentials;
 use crate::edge::error::ApiError;
 use crate::state::State;
@@ -42,6 +41,7 @@ impl Operation {
     pub(crate) const DATA_VIEW: Self = Self::read("data:view");
     pub(crate) const DATA_WRITE: Self = Self::write("data:write");
     pub(crate) const RUN_MUTATIONS: Self = Self::write("runInternalMutations");
+    pub(crate) const ACT_AS_USER: Self = Self::write("functions:actAsUser");
     pub(crate) const RUN_ACTIONS: Self = Self::write("runInternalActions");
 }
 
@@ -111,13 +111,16 @@ impl State {
     /// Identifies the caller of a function.
     ///
     /// # Errors
-    /// 401 `BadAdminKey`; 401 with the authenticator's code for a rejected token; 503 when tokens cannot be
-    /// verified now.
+    /// 401 `BadAdminKey`; 403 `OperationNotPermitted` for a read-only key that wants to act as a user; 401 with the
+    /// authenticator's code for a rejected token; 503 when tokens cannot be verified now.
     pub(crate) async fn identify(&self, credentials: Credentials) -> Result<Visitor, ApiError> {
         match credentials {
             Credentials::None => Ok(Visitor::anonymous()),
             Credentials::AdminKey { key, acting_as } => {
                 let access = self.verify_admin_key(&key)?;
+                if acting_as.is_some() {
+                    access.require(Operation::ACT_AS_USER)?;
+                }
                 Ok(Visitor {
                     identity: Identity::Admin { acting_as },
                     admin: Some(access),
@@ -125,7 +128,7 @@ impl State {
                     token: None,
                 })
             }
-            Credentials::Bearer(token) => match self.services.authenticator.verify(&token).await {
+            Credentials::Bearer(token) => match self.services.functions.authenticate(&token).await {
                 Ok(user) => Ok(Visitor {
                     identity: Identity::User(user.identity),
                     admin: None,

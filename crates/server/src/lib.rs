@@ -16,7 +16,6 @@
 
 mod access;
 mod api;
-mod authenticator;
 mod config;
 mod dispatch;
 mod edge;
@@ -28,7 +27,6 @@ mod start;
 mod state;
 mod sync;
 
-pub use authenticator::{AuthenticationError, Authenticator, NoAuthProviders, VerifiedUser};
 pub use config::{EdgeLimits, OriginError, ServerConfig, SocketCompression};
 pub use services::Services;
 pub use start::{Server, ServerHandle, StartError};

@@ -8,8 +8,6 @@ use freshet_functions::deployment::Deployment;
 use freshet_functions::log_stream::LogStream;
 use freshet_instance::AdminKeys;
 
-use crate::authenticator::Authenticator;
-
 /// What requests are handed to.
 #[derive(Clone)]
 pub struct Services {
@@ -23,6 +21,4 @@ pub struct Services {
     pub logs: Arc<LogStream>,
     /// Verifies admin keys.
     pub admin_keys: AdminKeys,
-    /// Verifies user tokens.
-    pub authenticator: Arc<dyn Authenticator>,
 }

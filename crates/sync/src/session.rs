@@ -15,6 +15,7 @@
 //! | a subscription woke up | [`invalidated`](Session::invalidated) |
 //! | [`next_tick`](Session::next_tick) was reached | [`tick`](Session::tick) |
 //! | the server stops | [`shut_down`](Session::shut_down) |
+//! | the token of the identity in force would not be accepted any more | [`identity_revoked`](Session::identity_revoked) |
 //!
 //! | Effect | What to do | What to report |
 //! |---|---|---|
@@ -267,6 +268,16 @@ impl<I: Identity, S: Subscription> Session<I, S> {
             {
                 session.held_bytes -= text.len();
                 session.handle(&text, received, out);
+            }
+        })
+    }
+
+    /// The identity in force is not trusted any more, whatever its token says. The client is told as of an expired one, and
+    /// comes back with a new token or none. While another token is being verified nothing happens: that one counts.
+    pub fn identity_revoked(&mut self, error: &str, now: Now) -> Effects<I, S> {
+        self.input(now, |session, out| {
+            if !session.authenticating {
+                session.auth_error(error, false, now, out);
             }
         })
     }

@@ -1,17 +1,23 @@
 //! Changing environment variables, together with what depends on them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use freshet_database::{DatabaseError, Transaction};
 
 use super::app_definition::{self, DeclaredVariable};
 use super::error::PushError;
 use super::module_set::AUTH_CONFIG;
+use super::package::LiveConfig;
 use super::{Deployment, auth_providers, package, transact};
 use crate::environment::{self, ListVariablesResponse, UpdateVariablesRequest, VariableChange};
 use crate::host::Module;
-use std::sync::Arc;
 
 /// Runs of a change that meets pushes or other changes on its way.
 const ATTEMPTS_MAX: usize = 5;
+
+/// What the names of the server's own variables begin with.
+const BUILT_IN_PREFIX: &str = "CONVEX_";
 
 /// What a change depends on.
 #[derive(Clone, PartialEq)]
@@ -37,6 +43,22 @@ impl Deployment {
         Err(PushError::overloaded("Other changes to the deployment keep getting in the way. Try again."))
     }
 
+    /// Configures authentication anew if it may depend on the server's own origins, which may have changed since the app was
+    /// deployed: `CONVEX_SITE_URL` is the issuer of apps that sign their users' tokens themselves.
+    ///
+    /// # Errors
+    /// When the configuration is not valid any more, or the server fails.
+    pub async fn reconfigure_authentication(&self) -> Result<(), PushError> {
+        let may_depend = transact::read(&self.inner.database, |transaction| {
+            let Some(live) = package::live(transaction)? else { return Ok(false) };
+            let module = live_auth_config(transaction, &live)?;
+            Ok(module.is_some_and(|module| module.source.contains(BUILT_IN_PREFIX)))
+        })
+        .await?;
+        let no_changes = UpdateVariablesRequest { changes: Vec::new() };
+        if may_depend { self.update_environment_variables(no_changes).await } else { Ok(()) }
+    }
+
     /// All variables but the built-in ones.
     ///
     /// # Errors
@@ -58,11 +80,8 @@ impl Deployment {
                 Some(package) => app_definition::parse(&package.info.definition)?.variables,
                 None => Vec::new(),
             };
-            let mut modules = package::modules(transaction, live.package)?;
-            modules.retain(|module| module.path == AUTH_CONFIG);
-            let auth_config = package::sources(transaction, &modules)?.remove(AUTH_CONFIG);
-            let basis = Basis { variables, live_version: live.version };
-            Ok((basis, declared, auth_config.map(|module| module.module)))
+            let auth_config = live_auth_config(transaction, &live)?;
+            Ok((Basis { variables, live_version: live.version }, declared, auth_config))
         })
         .await?;
         let next = environment::checked(&basis.variables, changes)?;
@@ -99,6 +118,16 @@ impl Deployment {
             ..error
         })
     }
+}
+
+/// The module that configures the live app's authentication.
+fn live_auth_config(
+    transaction: &mut Transaction,
+    live: &LiveConfig,
+) -> Result<Option<Arc<Module>>, DatabaseError> {
+    let mut modules = package::modules(transaction, live.package)?;
+    modules.retain(|module| module.path == AUTH_CONFIG);
+    Ok(package::sources(transaction, &modules)?.remove(AUTH_CONFIG).map(|module| module.module))
 }
 
 /// What the live app declares must stay true.

@@ -100,10 +100,13 @@ async fn an_http_action_that_throws_answers_with_its_error() {
 async fn a_bearer_token_that_cannot_be_verified_fails_those_who_ask_for_the_identity() {
     let deployment = Deployment::start(app().http());
     assert_eq!(get(&deployment, "/a", Vec::new()).await, (200, "null".into()));
-    let token = vec![("authorization".to_owned(), "Bearer x.y.z".to_owned())];
-    let (status, body) = get(&deployment, "/a", token).await;
+    let with = |value: &str| vec![("authorization".to_owned(), value.to_owned())];
+    let (status, body) = get(&deployment, "/a", with("Bearer x.y.z")).await;
     assert_eq!(status, 200);
-    assert!(body.contains("no authentication provider is configured"), "{body}");
+    assert!(body.contains("No auth provider found matching the given token"), "{body}");
+    let (_, body) = get(&deployment, "/a", with("bearer ada")).await;
+    assert!(body.contains("https://i|ada"), "{body}");
+    assert_eq!(get(&deployment, "/a", with("Basic dTpw")).await, (200, "null".into()));
     let records = deployment.records.0.lock();
     assert_eq!(records.last().unwrap().identifier, "GET /a");
 }

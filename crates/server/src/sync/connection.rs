@@ -48,6 +48,8 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 enum Done {
     Settled(RequestNumber),
     Authenticated(AuthOutcome<SocketIdentity>),
+    /// This identity is not trusted any more.
+    Revoked(SocketIdentity, String),
     Action(RequestNumber, ActionOutcome),
     Computed(JobId, Result<Computed<Interest>, ComputeFailure>),
 }
@@ -77,9 +79,12 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
         mutations: FuturesOrdered::new(),
         done: done_sender,
         authentication: None,
+        is_authenticating: false,
+        has_other_providers: false,
         computation: None,
         client_closed: false,
     };
+    let mut providers = connection.state.services.functions.auth_changes();
     let mut timer = pin!(tokio::time::sleep_until(started));
     while !connection.is_over() {
         match connection.write() {
@@ -113,6 +118,7 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
             }
             Some(news) = done.recv() => connection.done(news),
             () = invalidated.notified() => connection.invalidated(),
+            Ok(()) = providers.changed() => connection.providers_changed(),
             ready = ready(connection.socket.stream(), readiness, early) => match ready {
                 Ok(readable) if readable && !connection.read() => return,
                 Ok(_) => {}
@@ -197,6 +203,10 @@ struct Connection {
     done: mpsc::UnboundedSender<Done>,
     /// At most one of each; dropped, and thereby stopped, with the connection.
     authentication: Option<AbortOnDropHandle<()>>,
+    /// Whether what `authentication` does is to judge a token of the client.
+    is_authenticating: bool,
+    /// Whether the providers changed meanwhile, so that the outcome may be out of date.
+    has_other_providers: bool,
     computation: Option<AbortOnDropHandle<()>>,
     /// The client has said goodbye, or broken the rules of WebSockets, and was answered.
     client_closed: bool,
@@ -322,11 +332,46 @@ impl Connection {
         let now = self.now();
         let effects = match news {
             Done::Settled(request_id) => self.session.mutation_settled(request_id, now),
-            Done::Authenticated(outcome) => self.session.authenticated(outcome, now),
+            Done::Authenticated(outcome) => self.authenticated(outcome, now),
+            // By now the client may have logged out, or in as somebody else.
+            Done::Revoked(identity, _) if !self.session.identity().is_the_same(&identity) => Vec::new(),
+            Done::Revoked(_, reason) => self.session.identity_revoked(&reason, now),
             Done::Action(request_id, outcome) => self.session.action_finished(request_id, &outcome, now),
             Done::Computed(job, result) => self.session.transition_computed(job, result, now),
         };
         self.start(effects);
+    }
+
+    fn authenticated(&mut self, outcome: AuthOutcome<SocketIdentity>, now: Now) -> Effects {
+        self.is_authenticating = false;
+        let effects = self.session.authenticated(outcome, now);
+        if std::mem::take(&mut self.has_other_providers) {
+            self.check_identity();
+        }
+        effects
+    }
+
+    /// Tokens that were accepted may not be any more.
+    fn providers_changed(&mut self) {
+        if self.is_authenticating {
+            self.has_other_providers = true;
+        } else {
+            self.check_identity();
+        }
+    }
+
+    /// Judges the token of the identity in force once more.
+    fn check_identity(&mut self) {
+        let identity = self.session.identity().clone();
+        if identity.0.token.is_none() || self.session.is_closed() {
+            return;
+        }
+        let (state, done) = (Arc::clone(&self.state), self.done.clone());
+        self.authentication = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Some(reason) = guarded(identity::revoked(&state, &identity)).await.flatten() {
+                drop(done.send(Done::Revoked(identity, reason)));
+            }
+        })));
     }
 
     fn invalidated(&mut self) {
@@ -364,6 +409,7 @@ impl Connection {
                 Effect::Close(frame) => self.close(frame),
                 Effect::Authenticate(credentials) => {
                     let (state, done) = (Arc::clone(&self.state), self.done.clone());
+                    self.is_authenticating = true;
                     self.authentication = Some(AbortOnDropHandle::new(tokio::spawn(async move {
                         let outcome = guarded(identity::authenticate(&state, credentials))
                             .await

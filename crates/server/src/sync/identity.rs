@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use freshet_functions::{Identity, UserIdentity};
+use freshet_functions::{AuthenticationError, Identity, UserIdentity};
 use freshet_sync::CloseReason;
 use freshet_sync::session::{AuthOutcome, Credentials as SocketCredentials};
 use serde_json::{Map, Value as Json};
 
-use crate::access::Visitor;
-use crate::authenticator::AuthenticationError;
+use crate::access::{Operation, Visitor};
 use crate::edge::credentials::Credentials;
 use crate::state::State;
 
@@ -21,6 +20,11 @@ impl SocketIdentity {
     /// Where every socket starts.
     pub(super) fn anonymous() -> Self {
         Self(Arc::new(Visitor::anonymous()))
+    }
+
+    /// Whether both came from the same presentation of credentials.
+    pub(super) fn is_the_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -36,11 +40,20 @@ impl freshet_sync::session::Identity for SocketIdentity {
     }
 }
 
+/// Why the token that an identity came from is not accepted any more. `None` while it is, for identities without a token,
+/// and when that cannot be found out now.
+pub(super) async fn revoked(state: &State, identity: &SocketIdentity) -> Option<String> {
+    match state.services.functions.authenticate(identity.0.token.as_deref()?).await {
+        Err(AuthenticationError::Rejected { message, .. }) => Some(message),
+        Ok(_) | Err(AuthenticationError::Unavailable { .. }) => None,
+    }
+}
+
 /// Judges what the client presented.
 pub(super) async fn authenticate(state: &State, presented: SocketCredentials) -> AuthOutcome<SocketIdentity> {
     let accepted = |visitor| AuthOutcome::Accepted(SocketIdentity(Arc::new(visitor)));
     match presented {
-        SocketCredentials::User { token } => match state.services.authenticator.verify(&token).await {
+        SocketCredentials::User { token } => match state.services.functions.authenticate(&token).await {
             Ok(user) => accepted(Visitor {
                 identity: Identity::User(user.identity),
                 admin: None,
@@ -71,6 +84,9 @@ fn admin(state: &State, key: &str, acting_as: Option<&str>) -> Result<Visitor, S
         Some(attributes) => Some(parse_user(attributes)?),
         None => in_key,
     };
+    if acting_as.is_some() {
+        access.require(Operation::ACT_AS_USER).map_err(|error| error.message.into_owned())?;
+    }
     Ok(Visitor {
         identity: Identity::Admin { acting_as },
         admin: Some(access),

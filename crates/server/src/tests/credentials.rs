@@ -71,7 +71,7 @@ async fn a_user_token_is_no_admin_key_and_names_the_deployment() {
 }
 
 #[tokio::test]
-async fn user_tokens_are_rejected_where_no_provider_is_configured() {
+async fn a_user_token_that_is_not_accepted_is_401() {
     let server = Fixture::new().await;
     let request = server.request(Method::POST, "/api/query").header("authorization", "Bearer a.b.c");
     let answer = request.json(CALL).send().await;
@@ -113,6 +113,9 @@ async fn a_read_only_key_looks_but_does_not_touch() {
     let key = server.issue(&claims);
     let checked = server.request(Method::GET, "/api/check_admin_key").admin(&key).send().await;
     assert_eq!(checked.json()["isReadOnly"], true);
+    let acting = format!("{key}:eyJzdWJqZWN0IjoidTEiLCJpc3N1ZXIiOiJpIn0=");
+    let answer = server.request(Method::POST, "/api/query").admin(&acting).json(CALL).send().await;
+    assert!(answer.message().ends_with("(functions:actAsUser)."), "{}", answer.message());
     let listed = server.request(Method::GET, "/api/v1/list_environment_variables").admin(&key).send().await;
     assert_eq!(listed.status, StatusCode::OK);
     for path in ["/api/update_environment_variables", "/api/mutation", "/api/deploy2/start_push"] {

@@ -10,9 +10,7 @@ use axum::http::Method;
 use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
 use freshet_functions::deployment::{Deployment, DeploymentConfig};
 use freshet_functions::log_stream::LogStream;
-use freshet_functions::{
-    CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoNativeFunctions, NoProviders,
-};
+use freshet_functions::{CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoNativeFunctions};
 use freshet_instance::{AdminKeyClaims, AdminKeys, InstanceSecret};
 use freshet_store::MemoryStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::app::{App, AppCode, AppHost};
+use super::known_tokens::KnownTokens;
 use super::request::{Answer, TestRequest};
 use crate::dispatch::{Dispatcher, Door};
 use crate::state::State;
 use crate::{
-    EdgeLimits, NoAuthProviders, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError,
+    EdgeLimits, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError,
 };
 
 const LANES: usize = 2;
@@ -39,6 +38,8 @@ pub(super) struct Fixture {
     handle: Option<ServerHandle>,
     app: Arc<App>,
     lanes: Vec<JoinHandle<()>>,
+    /// The users' tokens that are accepted.
+    pub(super) tokens: Arc<KnownTokens>,
     /// Hears when the client of the endless HTTP action has left.
     pub(super) left: mpsc::UnboundedReceiver<()>,
 }
@@ -80,12 +81,13 @@ impl Fixture {
         let (sender, left) = mpsc::unbounded_channel();
         let host = Arc::new(AppHost { left: sender });
         let logs = Arc::new(LogStream::new());
+        let tokens = Arc::new(KnownTokens::default());
         let functions = Functions::new(FunctionsConfig {
             database: database.clone(),
             code: Arc::new(AppCode),
             native: Arc::new(NoNativeFunctions),
             host: host.clone(),
-            identities: Arc::new(NoProviders),
+            authenticator: tokens.clone(),
             log_sink: logs.clone(),
             settings: FunctionsSettings {
                 limits: CallLimits::default(),
@@ -108,17 +110,10 @@ impl Fixture {
             cloud_url: config.api_origin.clone(),
             site_url: config.site_origin.clone(),
         });
-        let services = Services {
-            database,
-            functions,
-            deployment,
-            logs,
-            admin_keys: keys.clone(),
-            authenticator: Arc::new(NoAuthProviders),
-        };
+        let services = Services { database, functions, deployment, logs, admin_keys: keys.clone() };
         let dispatcher =
             Dispatcher::new(config.clone(), services.clone(), CancellationToken::new(), TaskTracker::new());
-        Self { config, services, dispatcher, keys, handle: None, app, lanes, left }
+        Self { config, services, dispatcher, keys, handle: None, app, lanes, tokens, left }
     }
 
     /// As [`Self::new`], and on real ports.

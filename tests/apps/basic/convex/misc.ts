@@ -43,6 +43,9 @@ export const site = query({ args: {}, handler: () => process.env.CONVEX_SITE_URL
 
 export const setting = query({ args: {}, handler: () => process.env.SETTING ?? null });
 
+/** The subject of the caller's token. */
+export const me = query({ args: {}, handler: async (ctx) => (await ctx.auth.getUserIdentity())?.subject ?? null });
+
 export const relay = action({
   args: { name: v.string() },
   handler: async (ctx, { name }): Promise<{ value: number; secret: string; random: boolean }> => {

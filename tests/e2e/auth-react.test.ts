@@ -1,0 +1,96 @@
+import { createServer, type Server } from "node:http";
+import { resolve } from "node:path";
+
+import { build } from "esbuild";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+import type { AuthPage } from "../pages/auth.ts";
+import { TestApp } from "../src/app.ts";
+import { launchBrowser } from "../src/browser.ts";
+import { AuthProvider } from "../src/provider.ts";
+import { FreshetServer } from "../src/server.ts";
+
+let server: FreshetServer;
+let app: TestApp;
+let provider: AuthProvider;
+let browser: Browser;
+let pages: Server;
+let pagesUrl: string;
+
+beforeAll(async () => {
+  [server, provider, browser] = await Promise.all([FreshetServer.start(), AuthProvider.start("RS256"), launchBrowser()]);
+  app = new TestApp(server, "auth");
+  app.write("convex/auth.config.ts", `export default { providers: [{ domain: "${provider.issuer}", applicationID: "app" }] };\n`);
+  await app.push();
+  const bundle = await build({
+    entryPoints: [resolve(import.meta.dirname, "../pages/auth.ts")],
+    bundle: true,
+    format: "esm",
+    write: false,
+    define: { "process.env.NODE_ENV": '"production"' },
+  });
+  const script = bundle.outputFiles[0]?.text ?? "";
+  pages = createServer((request, response) => {
+    const isScript = request.url === "/page.js";
+    response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });
+    response.end(isScript ? script : '<!doctype html><div id="root"></div><script type="module" src="/page.js"></script>');
+  });
+  await new Promise<void>((listening) => pages.listen(0, "127.0.0.1", listening));
+  const address = pages.address();
+  pagesUrl = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/?server=${encodeURIComponent(server.url)}`;
+}, 180_000);
+
+afterAll(async () => {
+  await browser.close();
+  pages.close();
+  provider.close();
+  app.delete();
+  await server.stop();
+});
+
+async function openTab(): Promise<Page> {
+  const tab = await (await browser.newContext()).newPage();
+  await tab.goto(pagesUrl);
+  await tab.getByTestId("logged-out").waitFor();
+  return tab;
+}
+
+async function logIn(tab: Page, tokens: string[]): Promise<void> {
+  await tab.evaluate((given) => {
+    (window as unknown as { page: AuthPage }).page.logIn(given);
+  }, tokens);
+}
+
+async function shows(tab: Page, id: string, text: string): Promise<void> {
+  await expect.poll(async () => await tab.getByTestId(id).textContent(), { timeout: 15_000 }).toBe(text);
+}
+
+it("shows two visitors their own, through login, refresh and logout", async () => {
+  const [ada, bob] = await Promise.all([openTab(), openTab()]);
+  await logIn(ada, [provider.token({ sub: "ada", jti: "1" }), provider.token({ sub: "ada", jti: "2" })]);
+  await logIn(bob, [provider.token({ sub: "bob" })]);
+  await shows(ada, "user", "ada");
+  await shows(bob, "user", "bob");
+  await ada.getByTestId("add").click();
+  await shows(ada, "mine", "of ada");
+  await shows(bob, "mine", "");
+  // The token of the second fetch, which is forced, has replaced the first; nothing was lost by that.
+  await expect.poll(async () => await ada.evaluate(() => (window as unknown as { page: AuthPage }).page.asked)).toContain(true);
+  await shows(ada, "state", "authenticated");
+  await ada.evaluate(() => {
+    (window as unknown as { page: AuthPage }).page.logOut();
+  });
+  await shows(ada, "state", "anonymous");
+  await logIn(ada, [provider.token({ sub: "bob" })]);
+  await shows(ada, "user", "bob");
+  await bob.getByTestId("add").click();
+  await shows(ada, "mine", "of bob");
+});
+
+it("shows the login again when the token is not accepted", async () => {
+  const tab = await openTab();
+  await logIn(tab, [provider.token({ aud: "other" })]);
+  await shows(tab, "state", "anonymous");
+  await tab.getByTestId("logged-out").waitFor();
+});
