@@ -52,7 +52,7 @@ async function logIn<T = { subject: string } | null>(
     },
     (isAuthenticated) => connected.authenticated.push(isAuthenticated),
   );
-  await eventually("an answer about the token", () => (connected.authenticated.length > 0 ? true : undefined));
+  await eventually("an answer about the token", () => (connected.authenticated.length > 0 ? true : undefined), 45_000);
   return { ...connected, asked };
 }
 
@@ -195,15 +195,14 @@ describe("tokens that are not accepted", () => {
       `${header}.${Buffer.from(`{"iss":"${oidc.issuer}","aud":"app","a":${deep}}`).toString("base64url")}.${signature}`,
       custom.token({ iss: oidc.issuer }),
       "....",
-      "\u007f",
     ];
     for (const token of hostile) {
       const refused = await refusal(token);
       expect([refused.status, token.slice(0, 60)]).toEqual([401, token.slice(0, 60)]);
       expect(["InvalidAuthHeader", "NoAuthProvider", "Unauthenticated"]).toContain(refused.code);
     }
-    // Too long for a header; a socket takes it.
-    for (const token of [...hostile, "x".repeat(1 << 20)]) {
+    // What does not fit into a header; a socket takes it.
+    for (const token of [...hostile, "x".repeat(1 << 20), "\u0000\u007f", "", "😀.😀.😀"]) {
       expect((await authenticateOnce(token)).type).toBe("AuthError");
     }
     expect(await over(good).query(api.users.me, {})).toMatchObject({ subject: "ada" });
@@ -311,7 +310,9 @@ describe("a provider", () => {
   it("may change its keys at any time", async () => {
     const before = oidc.token();
     oidc.rotate();
-    expect(await over(oidc.token({ sub: "after" })).query(api.users.me, {})).toMatchObject({ subject: "after" });
+    // Not at once: the hostile tokens above have used up most of what the server spends on unknown keys.
+    const user = await eventually("the new key", async () => (await over(oidc.token({ sub: "after" })).query(api.users.me, {}).catch(() => undefined)) ?? undefined);
+    expect(user).toMatchObject({ subject: "after" });
     expect(await refusal(before)).toMatchObject({ status: 401, code: "Unauthenticated" });
   });
 
@@ -319,7 +320,8 @@ describe("a provider", () => {
     oidc.down = true;
     expect(await over(oidc.token()).query(api.users.me, {})).toMatchObject({ subject: "ada" });
     oidc.rotate();
-    expect(await refusal(oidc.token())).toMatchObject({ status: 503, code: "AuthProviderDiscoveryFailed" });
+    await eventually("the failed look for the new key", async () => ((await refusal(oidc.token())).code === "AuthProviderDiscoveryFailed" ? true : undefined));
+    expect((await refusal(oidc.token())).status).toBe(503);
     const waiting = logIn([oidc.token({ sub: "patient" })]);
     await sleep(500);
     oidc.down = false;

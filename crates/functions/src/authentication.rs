@@ -76,7 +76,7 @@ impl ProviderAuthenticator {
     /// keys come through `fetch`, which is not used before there is a provider and a token of it.
     pub fn new(database: Database, fetch: Arc<dyn Fetch>) -> Self {
         let (sender, changes) = watch::channel(0);
-        tokio::spawn(follow(database.clone(), sender));
+        tokio::spawn(follow(database.clone(), look_at(&database), sender));
         let verifier = Verifier::new(fetch, Arc::new(SystemClock::default()));
         Self { database, providers: Arc::default(), verifier, changes }
     }
@@ -132,39 +132,47 @@ fn stored_provider(json: &Json) -> Option<Provider> {
     }
 }
 
-/// Counts the changes of the configuration, for as long as somebody wants to know.
-async fn follow(database: Database, changes: watch::Sender<u64>) {
-    let mut known: Option<Vec<Json>> = None;
+/// What to compare with, and how to hear that it is worth it.
+type Look = (Vec<Json>, Arc<ReadSet>, Timestamp);
+
+/// Counts the changes of the configuration since `first`, for as long as somebody wants to know.
+async fn follow(database: Database, first: Result<Look, CallError>, changes: watch::Sender<u64>) {
+    let mut known = first.as_ref().ok().map(|(providers, ..)| providers.clone());
+    let mut look = first;
     loop {
-        let reading = database.clone();
-        let read = tokio::task::spawn_blocking(move || read_for_changes(&reading)).await;
-        let Ok(Ok((providers, reads, ts))) = read else {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_AGAIN_PAUSE) => continue,
-                () = changes.closed() => return,
+        match look {
+            Ok((providers, reads, ts)) => {
+                if known.as_ref() != Some(&providers) {
+                    changes.send_modify(|count| *count += 1);
+                    known = Some(providers);
+                }
+                let woken = Arc::new(Notify::new());
+                let notify = Arc::clone(&woken);
+                let subscription = database.subscribe(reads, ts, Arc::new(move || notify.notify_one()));
+                // Of what was written since the look nobody is woken.
+                if subscription.is_valid() {
+                    tokio::select! {
+                        () = woken.notified() => {}
+                        () = changes.closed() => return,
+                    }
+                }
             }
-        };
-        let woken = Arc::new(Notify::new());
-        let waker = {
-            let woken = Arc::clone(&woken);
-            move || woken.notify_one()
-        };
-        let subscription = database.subscribe(reads, ts, Arc::new(waker));
-        if known.as_ref().is_some_and(|known| *known != providers) {
-            changes.send_modify(|count| *count += 1);
+            Err(error) => {
+                tracing::warn!(%error, "the auth providers cannot be read");
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_AGAIN_PAUSE) => {}
+                    () = changes.closed() => return,
+                }
+            }
         }
-        known = Some(providers);
-        if !subscription.is_valid() {
-            continue;
-        }
-        tokio::select! {
-            () = woken.notified() => {}
-            () = changes.closed() => return,
-        }
+        let reading = database.clone();
+        look = tokio::task::spawn_blocking(move || look_at(&reading))
+            .await
+            .unwrap_or_else(|error| Err(CallError::internal(&error)));
     }
 }
 
-fn read_for_changes(database: &Database) -> Result<(Vec<Json>, Arc<ReadSet>, Timestamp), CallError> {
+fn look_at(database: &Database) -> Result<Look, CallError> {
     let mut transaction: Transaction = database.begin().map_err(system_failure)?;
     let providers = Deployment::auth_providers(&mut transaction)?;
     Ok((providers, Arc::new(transaction.read_set().clone()), transaction.snapshot_ts()))

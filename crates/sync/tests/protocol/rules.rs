@@ -465,6 +465,28 @@ fn an_expired_identity_runs_nothing_and_is_shown_nothing() {
 }
 
 #[test]
+fn a_revoked_identity_ends_the_session_unless_another_token_is_being_judged() {
+    let mut driver = Driver::new("npm-1.48.0");
+    driver.receive(&token(0, "first"));
+    driver.authenticated(AuthOutcome::Accepted(Caller::named("ada")));
+    driver.compute_all(10, "1");
+    driver.sent.clear();
+    driver.receive(&token(1, "second"));
+    driver.revoked("the provider is gone");
+    assert!(driver.closed.is_none() && driver.sent.is_empty());
+    driver.authenticated(AuthOutcome::Accepted(Caller::named("ada")));
+    driver.compute_all(11, "1");
+    driver.sent.clear();
+    driver.revoked("the provider is gone");
+    let frame = driver.sent.pop_back().unwrap().text;
+    assert_eq!(
+        frame,
+        r#"{"type":"AuthError","error":"the provider is gone","baseVersion":2,"authUpdateAttempted":false}"#
+    );
+    assert_eq!(driver.closed, Some(CloseFrame::Empty));
+}
+
+#[test]
 fn a_fresh_token_saves_a_computation_whose_token_has_expired() {
     let mut driver = Driver::new("npm-1.48.0");
     driver.receive(&token(0, "short"));

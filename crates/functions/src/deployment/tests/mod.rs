@@ -2,6 +2,7 @@
 
 #![allow(clippy::result_large_err, reason = "the seam to hosts is not made for speed")]
 
+mod authentication;
 mod evaluate;
 mod finish;
 mod start;

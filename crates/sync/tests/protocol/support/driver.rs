@@ -147,6 +147,11 @@ impl Driver {
         self.take(effects);
     }
 
+    pub(crate) fn revoked(&mut self, error: &str) {
+        let effects = self.session.identity_revoked(error, self.now);
+        self.take(effects);
+    }
+
     pub(crate) fn finish_mutation(&mut self, outcome: &MutationOutcome) {
         let request_id = self.mutation.take().expect("a running mutation").request_id;
         let effects = self.session.mutation_finished(request_id, outcome, self.now);
