@@ -28,32 +28,41 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((client) => client.close()));
 });
 
-/** A client, what it saw of the query, and what it was told of its authentication. */
-function connect<T>(query: typeof api.users.me | typeof api.users.mine): { client: ConvexClient; seen: T[]; authenticated: boolean[] } {
+interface Watched {
+  client: ConvexClient;
+  /** Who it was, one result of the query after the other. */
+  seen: ({ subject: string } | null)[];
+}
+
+function connect(): Watched {
   const client = new ConvexClient(server.url, { logger: false });
   open.push(client);
-  const seen: T[] = [];
-  client.onUpdate(query, {}, (value: unknown) => seen.push(value as T));
-  return { client, seen, authenticated: [] };
+  const seen: Watched["seen"] = [];
+  client.onUpdate(api.users.me, {}, (user) => seen.push(user));
+  return { client, seen };
+}
+
+function watchNotes(client: ConvexClient): string[][] {
+  const seen: string[][] = [];
+  client.onUpdate(api.users.mine, {}, (notes) => seen.push(notes));
+  return seen;
 }
 
 /** A client that is logged in with these tokens, one after the other; the last one again and again. */
-async function logIn<T = { subject: string } | null>(
-  tokens: (string | null)[],
-  query: typeof api.users.me | typeof api.users.mine = api.users.me,
-): Promise<ReturnType<typeof connect<T>> & { asked: boolean[] }> {
-  const connected = connect<T>(query);
+async function logIn(tokens: string[]): Promise<Watched & { authenticated: boolean[]; asked: boolean[] }> {
+  const { client, seen } = connect();
   const left = [...tokens];
   const asked: boolean[] = [];
-  connected.client.setAuth(
+  const authenticated: boolean[] = [];
+  client.setAuth(
     async ({ forceRefreshToken }) => {
       asked.push(forceRefreshToken);
       return Promise.resolve((left.length > 1 ? left.shift() : left[0]) ?? null);
     },
-    (isAuthenticated) => connected.authenticated.push(isAuthenticated),
+    (isAuthenticated) => authenticated.push(isAuthenticated),
   );
-  await eventually("an answer about the token", () => (connected.authenticated.length > 0 ? true : undefined), 45_000);
-  return { ...connected, asked };
+  await eventually("an answer about the token", () => (authenticated.length > 0 ? true : undefined), 45_000);
+  return { client, seen, authenticated, asked };
 }
 
 function over(token: string | undefined): ConvexHttpClient {
@@ -240,13 +249,14 @@ async function authenticateOnce(token: string): Promise<{ type: string; error?: 
 
 describe("a user over WebSocket", () => {
   it("sees results of its own, next to another user of the same query", async () => {
-    const ada = await logIn<string[]>([oidc.token({ sub: "ada 1" })], api.users.mine);
-    const bob = await logIn<string[]>([oidc.token({ sub: "bob 1" })], api.users.mine);
+    const ada = await logIn([oidc.token({ sub: "ada 1" })]);
+    const bob = await logIn([oidc.token({ sub: "bob 1" })]);
+    const notes = { ada: watchNotes(ada.client), bob: watchNotes(bob.client) };
     expect(await ada.client.mutation(api.users.write, { text: "A" })).toBe("ada 1");
     expect(await bob.client.mutation(api.users.write, { text: "B" })).toBe("bob 1");
-    await eventually("both results", () => (ada.seen.at(-1)?.[0] === "A" && bob.seen.at(-1)?.[0] === "B" ? true : undefined));
-    expect(ada.seen.flat()).not.toContain("B");
-    expect(bob.seen.flat()).not.toContain("A");
+    await eventually("both results", () => (notes.ada.at(-1)?.[0] === "A" && notes.bob.at(-1)?.[0] === "B" ? true : undefined));
+    expect(notes.ada.flat()).not.toContain("B");
+    expect(notes.bob.flat()).not.toContain("A");
     expect(await ada.client.action(api.users.relay, { text: "A2" })).toEqual(["ada 1", "ada 1", "ada 1", "ada 1"]);
   });
 
@@ -294,7 +304,7 @@ describe("a user over WebSocket", () => {
   });
 
   it("can be acted as by an admin", async () => {
-    const { client, seen } = connect<{ subject: string; role?: string } | null>(api.users.me);
+    const { client, seen } = connect();
     // Not part of the public types, but what the dashboard and the CLI call.
     (client.client as unknown as { setAdminAuth: (key: string, identity: object) => void }).setAdminAuth(server.adminKey, {
       issuer: "https://i",
