@@ -118,7 +118,7 @@ pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: Requ
             }
             Some(news) = done.recv() => connection.done(news),
             () = invalidated.notified() => connection.invalidated(),
-            Ok(()) = providers.changed() => connection.providers_changed(),
+            Ok(()) = providers.changed(), if connection.depends_on_providers() => connection.providers_changed(),
             ready = ready(connection.socket.stream(), readiness, early) => match ready {
                 Ok(readable) if readable && !connection.read() => return,
                 Ok(_) => {}
@@ -349,6 +349,11 @@ impl Connection {
             self.check_identity();
         }
         effects
+    }
+
+    /// Whether another configuration of authentication would matter to this connection.
+    fn depends_on_providers(&self) -> bool {
+        self.is_authenticating || self.session.identity().0.token.is_some()
     }
 
     /// Tokens that were accepted may not be any more.

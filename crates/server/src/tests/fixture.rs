@@ -23,9 +23,7 @@ use super::known_tokens::KnownTokens;
 use super::request::{Answer, TestRequest};
 use crate::dispatch::{Dispatcher, Door};
 use crate::state::State;
-use crate::{
-    EdgeLimits, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError,
-};
+use crate::{EdgeLimits, Server, ServerConfig, ServerHandle, Services, SocketCompression, StartError};
 
 const LANES: usize = 2;
 
