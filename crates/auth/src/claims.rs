@@ -71,7 +71,7 @@ pub(crate) enum ClaimError {
 /// [`ClaimError`].
 pub(crate) fn check(token: &Token<'_>, provider: &Provider, now: Duration) -> Result<Duration, ClaimError> {
     let invalid = |reason: &str| Err(ClaimError::Invalid(reason.to_owned()));
-    if !token.claims.get("sub").and_then(Json::as_str).is_some_and(|subject| !subject.is_empty()) {
+    if token.claims.get("sub").and_then(Json::as_str).is_none_or(str::is_empty) {
         return invalid("it does not say who its user is (claim `sub`)");
     }
     // That the right audience is among them was decided when the provider was chosen.

@@ -478,7 +478,7 @@ fn a_revoked_identity_ends_the_session_unless_another_token_is_being_judged() {
     driver.compute_all(11, "1");
     driver.sent.clear();
     driver.revoked("the provider is gone");
-    let frame = driver.sent.pop_back().unwrap().text;
+    let frame = driver.sent.pop_back().unwrap().text.to_string();
     assert_eq!(
         frame,
         r#"{"type":"AuthError","error":"the provider is gone","baseVersion":2,"authUpdateAttempted":false}"#
