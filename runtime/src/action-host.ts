@@ -14,6 +14,7 @@ import { IncomingBodies, OutgoingBodies } from "./bodies.ts";
 import { FrameWriter, readFrames } from "./channel.ts";
 import type { LogLevel } from "./console.ts";
 import { evaluate } from "./evaluate.ts";
+import { type FileMessage, InvocationFiles, type LoadArgs, type StoreArgs } from "./files.ts";
 import { HttpExchange, type RequestJson } from "./http-action.ts";
 import { NodeRuntime } from "./node-actions.ts";
 import { CallFailure, describeThrown, type JsError } from "./outcome.ts";
@@ -64,9 +65,11 @@ class Running implements ActionServices {
   #fail: (reason: unknown) => void = () => undefined;
   readonly #calls = new Map<number, { resolve: (value: string) => void; reject: (error: HostCallError) => void }>();
   #nextCall = 1;
+  readonly #files: InvocationFiles;
 
   constructor(id: string) {
     this.id = id;
+    this.#files = new InvocationFiles({ ask: (message) => this.#ask(message), incoming, outgoing });
     this.stray = new Promise((_resolve, reject) => {
       this.#fail = reject;
     });
@@ -84,10 +87,22 @@ class Running implements ActionServices {
     resolve: (value: string) => void,
     reject: (error: HostCallError) => void,
   ): void {
+    send({ type: "syscall", id: this.id, call: this.#expect(resolve, reject), op, args });
+  }
+
+  /** Sends a message that is answered like a host call. */
+  async #ask(message: FileMessage): Promise<string> {
+    return await new Promise<string>((resolve, reject) => {
+      const call = this.#expect(resolve, (error) => { reject(new Error(error.message)); });
+      send({ ...message, id: this.id, call });
+    });
+  }
+
+  #expect(resolve: (value: string) => void, reject: (error: HostCallError) => void): number {
     const call = this.#nextCall;
     this.#nextCall += 1;
     this.#calls.set(call, { resolve, reject });
-    send({ type: "syscall", id: this.id, call, op, args });
+    return call;
   }
 
   reply(call: number, ok: boolean, text: string, data: string | undefined): void {
@@ -109,7 +124,10 @@ class Running implements ActionServices {
 
   /** Ends what user code left running. */
   close(): void {
-    this.inside(() => this.context?.close());
+    this.inside(() => {
+      this.context?.close();
+      this.#files.close();
+    });
   }
 
   log(level: LogLevel, messages: string[], truncated: boolean): void {
@@ -123,8 +141,9 @@ class Running implements ActionServices {
       case "convexJsonFromResponse":
         return this.#exchange(op).take((args as { response: unknown }).response);
       case "storage/storeBlob":
+        return this.#files.store(args as StoreArgs);
       case "storage/getBlob":
-        throw new Error("File storage is not available in this version of Freshet.");
+        return this.#files.load(args as LoadArgs);
       default:
         throw new CallFailure(`Unknown JS syscall: ${op}`);
     }

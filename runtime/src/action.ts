@@ -12,6 +12,12 @@ import { CallFailure } from "./outcome.ts";
 import { SeededRandom } from "./random.ts";
 import { Realm, type EffectGlobals, type HostCallError, type RealmHost } from "./realm.ts";
 
+/** Operations on files, by the names that users know. */
+const FILE_OPERATIONS: Record<string, string> = {
+  "storage/storeBlob": "storage.store",
+  "storage/getBlob": "storage.get",
+};
+
 /** What servers see of `fetch`, unless the action says something else. */
 const USER_AGENT = "Convex/1.0";
 
@@ -133,7 +139,7 @@ export class ActionContext {
       asyncSyscall: (op, args, resolve, reject) => {
         this.#asyncSyscall(op, args, resolve, reject);
       },
-      jsSyscall: (op, args) => this.#services.jsSyscall(op, args),
+      jsSyscall: (op, args) => this.#jsSyscall(op, args),
       effects: this.#effects(),
       timers: () => this.#consoleTimers,
       mayWait: () => undefined,
@@ -168,6 +174,29 @@ export class ActionContext {
         reject(error);
       },
     );
+  }
+
+  #jsSyscall(op: string, args: unknown): unknown {
+    const kind = FILE_OPERATIONS[op];
+    if (kind === undefined) {
+      return this.#services.jsSyscall(op, args);
+    }
+    return this.#fileOperation(kind, op, args);
+  }
+
+  async #fileOperation(kind: string, op: string, args: unknown): Promise<unknown> {
+    if (this.#importing) {
+      throw new Error(`${kind} unsupported at import time`);
+    }
+    if (!this.#open) {
+      return await never();
+    }
+    const done = this.#begin(kind);
+    try {
+      return await this.#services.jsSyscall(op, args);
+    } finally {
+      done();
+    }
   }
 
   #begin(kind: string): () => void {

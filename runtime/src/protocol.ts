@@ -58,4 +58,6 @@ export type FromHost =
   | { type: "head"; id: string; status: number; headers: [string, string][] }
   | { type: "bodyEnd"; stream: number; error?: JsError }
   | { type: "bodyCredit"; stream: number }
+  | { type: "store"; id: string; call: number; stream: number; contentType: string; sha256?: string; size: number }
+  | { type: "load"; id: string; call: number; stream: number; storageId: string }
   | { type: "evaluated"; id: string; reply: { Ok: unknown } | { Err: unknown } };

@@ -290,7 +290,14 @@ function install(outside: Outside): object {
       });
     },
     jsSyscall(op: unknown, args: unknown): unknown {
-      return host().jsSyscall(String(op), args);
+      const result = host().jsSyscall(String(op), args);
+      if (!String(op).startsWith("storage/")) {
+        return result;
+      }
+      // User code gets a promise and errors of its own realm.
+      return new Promise((resolve, reject) => {
+        (result as Promise<unknown>).then(resolve, (error: unknown) => { reject(toError({ message: (error as Error).message })); });
+      });
     },
   });
 

@@ -1,4 +1,4 @@
-//! The Python of the tests: a virtual environment with the published client, pinned.
+//! The Python of the tests: a virtual environment with the published client and a server that stands in for S3, pinned.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,10 @@ use crate::steps::execute;
 use crate::workspace::{Workspace, find_program};
 
 /// What the tests are written against.
-const PACKAGES: [&str; 3] = ["convex==0.8.1", "pytest==9.2.0", "pytest-timeout==2.4.0"];
+const PACKAGES: [&str; 4] =
+    ["convex==0.8.1", "moto[s3,server]==5.2.5", "pytest==9.2.0", "pytest-timeout==2.4.0"];
+/// Environment variable that tells tests where the server is that stands in for S3.
+pub(crate) const MOTO_VARIABLE: &str = "FRESHET_TEST_MOTO";
 
 /// Makes the environment, unless it is there with these packages; returns its interpreter.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<PathBuf> {
@@ -34,6 +37,11 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<PathBuf> {
     execute(install).context("cannot install the Python packages")?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(interpreter)
+}
+
+/// The server that stands in for S3, of the environment of `interpreter`.
+pub(crate) fn moto(interpreter: &Path) -> PathBuf {
+    interpreter.with_file_name("moto_server")
 }
 
 fn text(path: &Path) -> Result<&str> {

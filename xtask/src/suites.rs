@@ -36,6 +36,9 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result<()> {
         steps.attempt("end-to-end tests", || {
             let mut command = workspace.npm(&["run", "--silent", "test", "--workspace", "tests"]);
             command.env("FRESHET_BIN", &binary).env(browser::BROWSER_VARIABLE, chromium);
+            if let Some(interpreter) = &interpreter {
+                command.env(python::MOTO_VARIABLE, python::moto(interpreter));
+            }
             execute(command)
         });
     }

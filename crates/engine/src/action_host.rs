@@ -1,5 +1,6 @@
 //! Action hosts: separate Node processes for actions, HTTP actions and the evaluation of pushed code.
 
+mod blobs;
 mod bodies;
 mod frame;
 mod pool;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use freshet_functions::CallLimits;
+pub use freshet_files::Location;
 pub use freshet_functions::code::ContextPolicy;
 use freshet_server::EdgeLimits;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,10 @@ pub struct EngineConfig {
     pub lanes: usize,
     /// Memory for pages of the database file, in MB.
     pub cache_mb: usize,
+    /// Where stored files are kept: `s3://BUCKET/PREFIX` or a folder; `None` for a folder of the data directory.
+    pub storage: Option<String>,
+    /// How long the bytes of a deleted file stay, in seconds.
+    pub deleted_files_kept_s: u64,
     /// `tracing` filter, in the syntax of `RUST_LOG`.
     pub log_filter: String,
     /// Which contexts queries and mutations get.

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use freshet_auth::HttpFetch;
 use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
+use freshet_files::{FileStore, LocalFiles, Location, S3Files};
 use freshet_functions::deployment::{Deployment, DeploymentConfig, LiveCodeCache};
 use freshet_functions::log_stream::LogStream;
 use freshet_functions::{
-    CallLimits, Functions, FunctionsConfig, FunctionsSettings, ProviderAuthenticator, Scheduler,
+    CallLimits, FilesConfig, Functions, FunctionsConfig, FunctionsSettings, ProviderAuthenticator, Scheduler,
     SystemFunctions,
 };
 use freshet_instance::{AdminKeys, DataDirectory, DirectoryLock, InstanceName, InstanceSecret, LockHolder};
@@ -144,6 +145,11 @@ impl Engine {
                 Arc::new(HttpFetch::default()),
             )),
             log_sink: logs.clone(),
+            files: FilesConfig {
+                store: open_files(config, &directory, &runtime)?,
+                upload_key: secret.derive("upload URLs"),
+                deleted_kept: Duration::from_secs(config.deleted_files_kept_s),
+            },
             settings,
         });
         let deployment = Deployment::new(DeploymentConfig {
@@ -241,6 +247,33 @@ impl Engine {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
     }
+}
+
+/// Opens the place for files.
+fn open_files(
+    config: &EngineConfig,
+    directory: &DataDirectory,
+    runtime: &Runtime,
+) -> Result<Arc<dyn FileStore>, EngineError> {
+    let location = config.storage.as_deref().map(Location::from_str).transpose().map_err(configuration)?;
+    let store: Arc<dyn FileStore> = match location.unwrap_or(Location::Folder(directory.storage_folder())) {
+        Location::Folder(folder) => Arc::new(LocalFiles::open(&folder).map_err(|error| {
+            configuration(format!("cannot use {} for stored files: {error}", folder.display()))
+        })?),
+        Location::Bucket { bucket, prefix } => {
+            let files = Arc::new(S3Files::from_environment(&bucket, &prefix).map_err(configuration)?);
+            let probed = files.clone();
+            // A bucket that cannot be reached now does not keep everything else from working.
+            runtime.spawn(async move {
+                if let Err(error) = probed.probe().await {
+                    tracing::error!(%error, "stored files cannot be reached; check bucket, endpoint and credentials");
+                }
+            });
+            files
+        }
+    };
+    tracing::debug!(place = store.describe(), "stored files");
+    Ok(store)
 }
 
 /// Starts the thread that ends calls which run too long.

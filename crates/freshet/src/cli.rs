@@ -82,6 +82,14 @@ pub(crate) struct ListenArgs {
     /// can take back [env: FRESHET_CACHE_MB] [default: 64]
     #[arg(long, value_name = "N")]
     pub(crate) cache_mb: Option<usize>,
+    /// Where files of `ctx.storage` are kept: a folder that no other server uses, or s3://BUCKET/PREFIX with endpoint, region
+    /// and credentials of the usual AWS_ variables [env: FRESHET_STORAGE] [default: the folder `storage` of the data directory]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) storage: Option<String>,
+    /// How long the bytes of a deleted file stay, for those who are reading them, in seconds
+    /// [env: FRESHET_DELETED_FILES_KEPT] [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deleted_files_kept: Option<u64>,
     /// Contexts of queries and mutations: `verified` shares one among the calls of a thread where that cannot be told
     /// from fresh ones, `fresh` evaluates the modules again for each call, `reuse` shares one whatever the code keeps
     /// in it [env: FRESHET_CONTEXTS] [default: verified]

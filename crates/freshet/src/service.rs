@@ -85,6 +85,8 @@ impl Service {
             instance_secret_hex: instance.secret.to_hex(),
             lanes: settings.lanes,
             cache_mb: settings.cache_mb,
+            storage: settings.storage.clone(),
+            deleted_files_kept_s: settings.deleted_files_kept_s,
             contexts: settings.contexts,
             websocket_window_bits: settings.websocket_window_bits,
             audit_determinism: settings.audit_determinism,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use axum::http::HeaderName;
-use freshet_engine::launch::{ContextPolicy, OperatorLimits};
+use freshet_engine::launch::{ContextPolicy, Location, OperatorLimits};
 use freshet_instance::ConfiguredCredentials;
 
 use crate::cli::{InstanceArgs, ListenArgs};
@@ -27,6 +27,9 @@ const CACHE_MB_MAX: usize = 1 << 20;
 
 /// Without need for a smaller one: the server's side takes no memory that depends on it.
 const WINDOW_BITS_DEFAULT: u8 = 15;
+
+/// Longer than reading a file takes most of the time.
+const DELETED_FILES_KEPT_S_DEFAULT: u64 = 600;
 
 /// Where an environment variable is looked up; a seam for tests.
 pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -49,6 +52,8 @@ pub(crate) struct ListenSettings {
     pub(crate) site_origin: String,
     pub(crate) lanes: usize,
     pub(crate) cache_mb: usize,
+    pub(crate) storage: Option<String>,
+    pub(crate) deleted_files_kept_s: u64,
     pub(crate) contexts: ContextPolicy,
     /// Base-2 logarithm of the window; `None` to send everything as it is.
     pub(crate) websocket_window_bits: Option<u8>,
@@ -134,6 +139,15 @@ impl ListenSettings {
                 "the cache must have from 1 to {CACHE_MB_MAX} MB, not {cache_mb}"
             )));
         }
+        let storage =
+            args.storage.clone().or_else(|| set("FRESHET_STORAGE")).map(|text| place(&text)).transpose()?;
+        let deleted_files_kept_s = match (args.deleted_files_kept, set("FRESHET_DELETED_FILES_KEPT")) {
+            (Some(seconds), _) => seconds,
+            (None, Some(text)) => text.parse().map_err(|_| {
+                misconfigured(format!("FRESHET_DELETED_FILES_KEPT: {text:?} is not a number of seconds"))
+            })?,
+            (None, None) => DELETED_FILES_KEPT_S_DEFAULT,
+        };
         let switched_on = |key: &str| set(key).is_some_and(|text| text != "false" && text != "0");
         let contexts = match args.contexts.clone().or_else(|| set("FRESHET_CONTEXTS")) {
             Some(text) => text
@@ -176,6 +190,8 @@ impl ListenSettings {
             ports,
             lanes,
             cache_mb,
+            storage,
+            deleted_files_kept_s,
             log_filter: set("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
             redact_logs_to_client: args.redact_logs_to_client || switched_on("REDACT_LOGS_TO_CLIENT"),
         })
@@ -214,6 +230,23 @@ fn window_bits(text: Option<&str>) -> Result<Option<u8>> {
                 "--websocket-compression (or FRESHET_WEBSOCKET_COMPRESSION) must be `off` or from 9 to 15, not {text:?}"
             ))),
         },
+    }
+}
+
+/// A place for files. Folders become absolute, because the engine may run elsewhere.
+fn place(text: &str) -> Result<String> {
+    let location =
+        text.parse().map_err(|error| misconfigured(format!("--storage (or FRESHET_STORAGE): {error}")))?;
+    match location {
+        Location::Folder(folder) => {
+            let folder = std::path::absolute(&folder)
+                .with_context(|| format!("--storage (or FRESHET_STORAGE): {}", folder.display()))?;
+            let text = folder.into_os_string().into_string();
+            text.map_err(|_| {
+                misconfigured("--storage (or FRESHET_STORAGE): the path is not Unicode text".into())
+            })
+        }
+        Location::Bucket { .. } => Ok(text.to_owned()),
     }
 }
 

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use freshet_values::ComponentPath;
+use freshet_database::Transaction;
+use freshet_values::{ComponentPath, byte_size_text};
+use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::action_execution::ActionExecution;
@@ -12,10 +15,12 @@ use crate::address::Address;
 use crate::call::{Caller, FunctionCall, FunctionError, QueryOptions};
 use crate::call_error::CallError;
 use crate::code::FunctionKind;
-use crate::host::{ActionCallbacks, SyscallError};
+use crate::files::FileHead;
+use crate::host::{ActionCallbacks, IncomingBlob, OutgoingBlob, SyscallError};
 use crate::log::LogLine;
-use crate::own_transaction::write;
-use crate::syscalls::{self, Fault, metadata, schedule, unavailable};
+use crate::own_transaction::{begin_query, write};
+use crate::services::Services;
+use crate::syscalls::{self, Fault, metadata, schedule, storage, unavailable};
 
 /// The host calls of one running action.
 pub(crate) struct Callbacks {
@@ -53,6 +58,21 @@ impl Callbacks {
                 &self.execution.metadata,
                 self.execution.caller.scheduled_job(),
             )),
+            "1.0/storageGetUrl" => {
+                self.read(args, |services, transaction, args| storage::get_url(services, transaction, args))
+                    .await
+            }
+            "1.0/storageGetMetadata" => {
+                self.read(args, |_, transaction, args| storage::get_metadata(transaction, args)).await
+            }
+            "1.0/storageGenerateUploadUrl" => {
+                let now_ms = self.execution.functions.services.now_ms() as f64;
+                self.read(args, move |services, transaction, _| {
+                    storage::generate_upload_url(services, transaction, now_ms)
+                })
+                .await
+            }
+            "1.0/storageDelete" => self.delete_file(args).await,
             "1.0/createFunctionHandle" => syscalls::handles::create(&self.execution.code, args),
             "1.0/componentArgument" => Err(Fault::developer(syscalls::NO_COMPONENT_ARGUMENTS)),
             "1.0/auditLog" => Err(Fault::developer("Audit logging is not yet supported in actions")),
@@ -117,6 +137,83 @@ impl Callbacks {
         Ok(id)
     }
 
+    /// A host call that only reads, at the newest state. What it returns is durable.
+    async fn read<T: Send + 'static>(
+        &self,
+        args: &str,
+        work: impl FnOnce(&Services, &mut Transaction, &str) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let functions = &self.execution.functions;
+        let (services, args) = (functions.services.clone(), args.to_owned());
+        let (value, ts) = tokio::task::spawn_blocking(move || {
+            let mut transaction = begin_query(&services, None)?;
+            let value = work(&services, &mut transaction, &args)?;
+            Ok::<_, Fault>((value, transaction.snapshot_ts()))
+        })
+        .await
+        .map_err(|error| CallError::internal(&error))??;
+        functions.wait_durable(ts).await?;
+        Ok(value)
+    }
+
+    async fn delete_file(&self, args: &str) -> Result<String, Fault> {
+        let functions = &self.execution.functions;
+        let services = functions.services.clone();
+        let args = args.to_owned();
+        let (reply, ts) = write(&functions.services, move |transaction| {
+            storage::delete(&services, transaction, &args, services.now_ms() as f64)
+        })
+        .await?;
+        functions.wait_durable(ts).await?;
+        Ok(reply)
+    }
+
+    async fn store(&self, mut blob: IncomingBlob) -> Result<String, Fault> {
+        if !blob.content_type.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
+            return Err(Fault::invalid_argument(
+                "contentType",
+                "storage.store",
+                "It cannot be sent as a header.",
+            ));
+        }
+        let head = FileHead {
+            content_type: Some(blob.content_type).filter(|text| !text.is_empty()),
+            sha256: blob.sha256.as_deref().map(storage::parse_sha256).transpose()?,
+            size: Some(blob.size),
+        };
+        let mut upload = self.execution.functions.begin_upload(head).await.map_err(catchable)?;
+        while let Some(bytes) = blob.body.recv().await {
+            upload.write(bytes.map_err(|error| Fault::developer(error.message))?).await.map_err(catchable)?;
+        }
+        if upload.size() != blob.size {
+            return Err(Fault::developer("The action ended before its file was stored."));
+        }
+        upload.finish().await.map_err(catchable)
+    }
+
+    async fn load(&self, storage_id: &str) -> Result<Option<OutgoingBlob>, Fault> {
+        let args = json!({ "storageId": storage_id }).to_string();
+        let row =
+            self.read(&args, |_, transaction, args| storage::find(transaction, args, "storage.get")).await?;
+        let Some(row) = row else { return Ok(None) };
+        let limits = &self.execution.functions.services.limits;
+        if row.received.size > limits.blob_bytes_max {
+            return Err(Fault::developer(format!(
+                "File {storage_id} is too large for storage.get() (actual: {}, limit: {}). Fetch parts of it from \
+                 its storage.getUrl().",
+                byte_size_text(usize::try_from(row.received.size).unwrap_or(usize::MAX)),
+                byte_size_text(limits.blob_bytes_max as usize),
+            )));
+        }
+        let file = self.execution.functions.open(row);
+        let body = file.read(0..file.info().size).await.map_err(catchable)?;
+        Ok(Some(OutgoingBlob {
+            content_type: file.info().content_type.clone().unwrap_or_default(),
+            size: file.info().size,
+            body: body.map_err(|error| error.to_string()).boxed(),
+        }))
+    }
+
     async fn cancel(&self, args: &str) -> Result<String, Fault> {
         let functions = &self.execution.functions;
         let services = functions.services.clone();
@@ -130,15 +227,35 @@ impl Callbacks {
     }
 }
 
+/// What an exception in an action is made of.
+fn exception(fault: Fault) -> SyscallError {
+    match fault {
+        Fault::Developer { message, data } => SyscallError { message, data, catchable: true },
+        Fault::System(error) => SyscallError::new(error.message),
+    }
+}
+
+/// Actions may catch failures of the file storage, by their codes.
+fn catchable(error: CallError) -> Fault {
+    Fault::developer(format!("{}: {}", error.code, error.message))
+}
+
 #[async_trait]
 impl ActionCallbacks for Callbacks {
     async fn syscall(&self, op: &str, args: &str) -> Result<String, SyscallError> {
         // The semaphore is never closed.
         let _permit = self.execution.host_calls.acquire().await.ok();
-        self.dispatch(op, args).await.map_err(|fault| match fault {
-            Fault::Developer { message, data } => SyscallError { message, data, catchable: true },
-            Fault::System(error) => SyscallError::new(error.message),
-        })
+        self.dispatch(op, args).await.map_err(exception)
+    }
+
+    async fn store_blob(&self, blob: IncomingBlob) -> Result<String, SyscallError> {
+        let _permit = self.execution.host_calls.acquire().await.ok();
+        self.store(blob).await.map_err(exception)
+    }
+
+    async fn load_blob(&self, storage_id: &str) -> Result<Option<OutgoingBlob>, SyscallError> {
+        let _permit = self.execution.host_calls.acquire().await.ok();
+        self.load(storage_id).await.map_err(exception)
     }
 
     fn log(&self, line: LogLine) {

@@ -244,6 +244,14 @@ impl Attempt {
         schedule::schedule(&mut self.transaction, &self.code, args, parent, self.now_ms, &self.services)
     }
 
+    /// A host call on files, which gets the call's frozen clock in milliseconds.
+    pub(crate) fn storage(
+        &mut self,
+        work: impl FnOnce(&Services, &mut Transaction, f64) -> Result<String, Fault>,
+    ) -> Result<String, Fault> {
+        work(&self.services, &mut self.transaction, self.now_ms)
+    }
+
     pub(crate) fn cancel_job(&mut self, args: &str) -> Result<String, Fault> {
         let own_job = match &self.caller {
             Caller::Scheduler { job_id } => Some(job_id.as_str()),

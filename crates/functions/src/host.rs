@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -292,11 +293,38 @@ pub struct FunctionReport {
     pub position: Option<(u32, u32)>,
 }
 
+/// A `Blob` that an action stores.
+#[derive(Debug)]
+pub struct IncomingBlob {
+    /// Its type; empty if it has none.
+    pub content_type: String,
+    /// The digest that user code gave, as base64 text.
+    pub sha256: Option<String>,
+    /// Number of bytes. Fewer arrive when the action ends before they are sent.
+    pub size: u64,
+    /// The bytes. An `Err` says why no more come.
+    pub body: mpsc::Receiver<Result<Bytes, JsError>>,
+}
+
+/// A stored file that an action reads.
+pub struct OutgoingBlob {
+    /// Its media type; empty if it has none.
+    pub content_type: String,
+    /// Number of bytes.
+    pub size: u64,
+    /// The bytes. An `Err` says why no more come.
+    pub body: BoxStream<'static, Result<Bytes, String>>,
+}
+
 /// Services that a running action reaches.
 #[async_trait]
 pub trait ActionCallbacks: Send + Sync + 'static {
     /// Carries out one asynchronous host call.
     async fn syscall(&self, op: &str, args: &str) -> Result<String, SyscallError>;
+    /// Stores a file and returns its id.
+    async fn store_blob(&self, blob: IncomingBlob) -> Result<String, SyscallError>;
+    /// Opens a stored file; `None` if there is none of this name.
+    async fn load_blob(&self, storage_id: &str) -> Result<Option<OutgoingBlob>, SyscallError>;
     /// Records one console line as it happens.
     fn log(&self, line: LogLine);
 }

@@ -22,6 +22,7 @@ pub mod deployment;
 mod due_loop;
 pub mod environment;
 mod execution;
+mod files;
 mod frame;
 mod function_handle;
 mod functions;
@@ -65,6 +66,7 @@ pub use call::{
 pub use call_error::{CallError, ErrorClass, client_error_text};
 pub use commit_watch::CommitWatch;
 pub use execution::{ExecutionRecord, LogSink, NoSink, ProgressRecord, SharedLogSink};
+pub use files::{FileBytes, FileHead, FileInfo, FileUpload, FilesConfig, OpenFile, TokenError};
 pub use functions::Functions;
 pub use identity::{Identity, IdentityError, UserIdentity};
 pub use lane::{Lane, LaneClock, LaneNext, NewestCode};

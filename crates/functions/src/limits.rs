@@ -45,6 +45,8 @@ pub struct CallLimits {
     pub action_host_calls_max: usize,
     /// Body of an HTTP action's response in bytes.
     pub http_response_bytes_max: usize,
+    /// File that an action can read into memory, in bytes.
+    pub blob_bytes_max: u64,
     /// Conflicts after which a mutation runs alone.
     pub conflicts_before_exclusive: u32,
 }
@@ -73,6 +75,7 @@ impl Default for CallLimits {
             node_actions_max: 64,
             action_host_calls_max: 64,
             http_response_bytes_max: 20 * MIB,
+            blob_bytes_max: 256 << 20,
             conflicts_before_exclusive: 3,
         }
     }

@@ -13,6 +13,7 @@ use crate::authentication::Authenticator;
 use crate::call_error::CallError;
 use crate::code::{CodeSource, LiveCode};
 use crate::execution::{ExecutionRecord, LogSink};
+use crate::files::{FileService, FilesConfig};
 use crate::host::{ActionHost, Environment};
 use crate::limits::CallLimits;
 use crate::metrics::FunctionMetrics;
@@ -52,6 +53,8 @@ pub struct FunctionsConfig {
     pub authenticator: Arc<dyn Authenticator>,
     /// Who hears of finished executions.
     pub log_sink: Arc<dyn LogSink>,
+    /// Where files are kept.
+    pub files: FilesConfig,
     /// What the operator decided.
     pub settings: FunctionsSettings,
 }
@@ -64,6 +67,7 @@ pub(crate) struct Services {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) log_sink: Arc<dyn LogSink>,
     pub(crate) metrics: FunctionMetrics,
+    pub(crate) files: Arc<FileService>,
     pub(crate) settings: FunctionsSettings,
     pub(crate) limits: CallLimits,
     pub(crate) stacks: StackMapper,
@@ -116,6 +120,7 @@ impl Services {
             authenticator: config.authenticator,
             log_sink: config.log_sink,
             metrics: FunctionMetrics::default(),
+            files: Arc::new(FileService::new(config.files)),
             settings: config.settings,
             stacks: StackMapper::default(),
             sessions: Sessions::default(),

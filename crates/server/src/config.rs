@@ -74,6 +74,8 @@ pub struct EdgeLimits {
     pub request_time_max: Duration,
     /// Push bodies (up to 200 MB each) held at once.
     pub pushes_max: usize,
+    /// Files that are being sent at once; each holds up to a megabyte. Small files do not count.
+    pub downloads_max: usize,
     /// Query results kept for sharing between WebSockets and HTTP.
     pub query_cache_bytes_max: usize,
     /// How long open requests may go on after shutdown began.
@@ -91,6 +93,7 @@ impl Default for EdgeLimits {
             request_queue_time_max: Duration::from_secs(5),
             request_time_max: Duration::from_secs(300),
             pushes_max: 2,
+            downloads_max: 512,
             query_cache_bytes_max: 100 << 20,
             drain_time_max: Duration::from_secs(5),
         }

@@ -165,6 +165,9 @@ impl Dispatcher {
             // Health has to be seen under full load, too.
             return self.call(request).await;
         }
+        if api::is_upload(path) {
+            return self.call(request).await;
+        }
         let place = match self.requests.enter().await {
             Ok(place) => place,
             Err(error) => return error.into_response(),

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) pushes: Admission,
     /// What is counted at the edge.
     pub(crate) meters: EdgeMeters,
+    /// Bounds the memory that files on their way to clients take.
+    pub(crate) downloads: Admission,
 }
 
 /// How a server is doing, for metrics. Counters begin at zero with the process.
@@ -61,6 +63,7 @@ impl State {
         tasks: TaskTracker,
     ) -> Self {
         let pushes = Admission::new(config.limits.pushes_max, config.limits.request_time_max);
+        let downloads = Admission::new(config.limits.downloads_max, config.limits.request_queue_time_max);
         let query_cache = QueryCache::new(config.limits.query_cache_bytes_max);
         let sockets = Arc::new(Semaphore::new(config.limits.sockets_max));
         Self {
@@ -72,6 +75,7 @@ impl State {
             query_cache,
             pushes,
             meters: EdgeMeters::default(),
+            downloads,
         }
     }
 

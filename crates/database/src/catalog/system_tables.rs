@@ -78,7 +78,7 @@ pub(crate) const SYSTEM_TABLES: &[SystemTable] = &[
             ("by_completed_ts", &["completedTs"]),
         ],
     ),
-    indexed("_file_storage", 28, &[("by_storage_id", &["storageId"])]),
+    indexed("_file_storage", 28, &[("by_storage_id", &["storageId"]), ("by_storage_key", &["storageKey"])]),
     plain("_snapshot_imports", 29),
     plain("_component_definitions", 31),
     indexed("_components", 32, &[("by_parent_and_name", &["parent", "name"])]),
@@ -90,6 +90,7 @@ pub(crate) const SYSTEM_TABLES: &[SystemTable] = &[
     plain("_scheduled_job_args", 38),
     plain("_usage_limits", 40),
     indexed("_module_sources", 60, &[("by_hash", &["sha256"])]),
+    indexed("_file_claims", 61, &[("by_due_ts", &["dueTs"])]),
 ];
 
 /// The preferred number of a system table.

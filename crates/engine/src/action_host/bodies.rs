@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use freshet_functions::host::JsError;
+use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -11,11 +12,11 @@ use super::frame;
 use super::process::{HostProcess, Lease, Piece};
 use super::protocol::ToHost;
 
-/// Sends a request body, one piece for each credit that the reader in the process grants.
+/// Sends a body to the process, one piece for each credit that the reader in the process grants.
 pub(crate) async fn forward_request(
     process: Arc<HostProcess>,
     stream: u32,
-    mut body: mpsc::Receiver<Result<Bytes, String>>,
+    mut body: impl Stream<Item = Result<Bytes, String>> + Unpin + Send,
     mut credits: mpsc::UnboundedReceiver<()>,
 ) {
     let error = loop {
@@ -23,7 +24,7 @@ pub(crate) async fn forward_request(
             // The action has ended without reading the rest.
             return;
         }
-        match body.recv().await {
+        match body.next().await {
             Some(Ok(bytes)) => {
                 if process.send_frame(frame::body(stream, &bytes)).await.is_err() {
                     return;
@@ -71,14 +72,14 @@ pub(crate) async fn forward_response(
 }
 
 /// How the forwarding of a response body ended.
-enum End {
+pub(super) enum End {
     /// The body ended, or failed.
     Complete,
     ClientLeft,
 }
 
 /// Grants a credit for each piece that the client took.
-async fn pass_on(
+pub(super) async fn pass_on(
     process: &HostProcess,
     stream: u32,
     pieces: &mut mpsc::Receiver<Piece>,

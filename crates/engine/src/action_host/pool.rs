@@ -203,7 +203,8 @@ impl ActionHost for ProcessPool {
         let deadline = Instant::now() + self.times.isolate;
         let id = job.invocation_id.clone();
         let (response_stream, pieces) = process.open_response();
-        let request_stream = job.body.map(|body| {
+        let request_stream = job.body.map(|mut body| {
+            let body = futures::stream::poll_fn(move |context| body.poll_recv(context));
             let (stream, credits) = process.open_request();
             tokio::spawn(bodies::forward_request(process.clone(), stream, body, credits));
             stream

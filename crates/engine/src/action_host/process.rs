@@ -13,13 +13,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use freshet_functions::host::{ActionCallbacks, CodePackage, EvaluationReply, HostFailure, JsError, Outcome};
+use freshet_functions::host::{
+    ActionCallbacks, CodePackage, EvaluationReply, HostFailure, JsError, Outcome, SyscallError,
+};
 use freshet_functions::log::LogLine;
 use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::blobs::{self, Transfer};
 use super::frame::{self, Frame};
 use super::protocol::{FromHost, PackageModule, ToHost};
 
@@ -30,6 +33,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const OUTGOING_FRAMES_MAX: usize = 1024;
 /// Pieces of a response that the process may send before they are taken; mirrored in `runtime/src/bodies.ts`.
 const BODY_WINDOW: usize = 16;
+/// Numbers of bodies that the process gives begin here; those below are the engine's.
+const BLOB_STREAMS_FROM: u32 = 1 << 31;
+/// Files that one invocation may store and read at a time. The process keeps to half of it, and queues the others.
+const BLOBS_MAX: usize = 16;
 
 /// Which runtime a process offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +108,8 @@ struct Table {
     invocations: HashMap<String, Waiting>,
     responses: HashMap<u32, mpsc::Sender<Piece>>,
     request_credits: HashMap<u32, mpsc::UnboundedSender<()>>,
+    /// Bodies of the files that an invocation stores or reads just now; their numbers are the process's own.
+    blobs: HashMap<String, Vec<u32>>,
 }
 
 impl Table {
@@ -109,6 +118,10 @@ impl Table {
         let waiting = self.invocations.remove(id)?;
         if let Waiting::Http { request_stream: Some(stream), .. } = &waiting {
             self.request_credits.remove(stream);
+        }
+        for stream in self.blobs.remove(id).unwrap_or_default() {
+            self.responses.remove(&stream);
+            self.request_credits.remove(&stream);
         }
         Some(waiting)
     }
@@ -405,6 +418,26 @@ impl HostProcess {
                 }
             }
             FromHost::Syscall { id, call, op, args } => self.clone().serve(id, call, op, args),
+            FromHost::Store { id, call, stream, content_type, sha256, size } => {
+                let Some(callbacks) = self.callbacks(&id) else { return Ok(()) };
+                let pieces = self.open_blob(&id, stream, |table, stream| {
+                    let (sender, receiver) = mpsc::channel(BODY_WINDOW * 2);
+                    table.responses.insert(stream, sender);
+                    receiver
+                })?;
+                let transfer = Transfer { process: self.clone(), callbacks, id, call, stream };
+                tokio::spawn(blobs::store(transfer, pieces, content_type, sha256, size));
+            }
+            FromHost::Load { id, call, stream, storage_id } => {
+                let Some(callbacks) = self.callbacks(&id) else { return Ok(()) };
+                let credits = self.open_blob(&id, stream, |table, stream| {
+                    let (sender, receiver) = mpsc::unbounded_channel();
+                    table.request_credits.insert(stream, sender);
+                    receiver
+                })?;
+                let transfer = Transfer { process: self.clone(), callbacks, id, call, stream };
+                tokio::spawn(blobs::load(transfer, credits, storage_id));
+            }
             FromHost::Outcome { id, ok, value, error } => self.settle(&id, ok, value, error),
             FromHost::Head { id, status, headers } => {
                 if let Some(Waiting::Http { head, .. }) = self.table.lock().invocations.get_mut(&id)
@@ -447,19 +480,46 @@ impl HostProcess {
         };
         tokio::spawn(async move {
             let result = callbacks.syscall(&op, &args).await;
-            let reply = match &result {
-                Ok(text) => ToHost::Reply { id: &id, call, ok: true, text, data: None },
-                Err(error) => ToHost::Reply {
-                    id: &id,
-                    call,
-                    ok: false,
-                    text: &error.message,
-                    data: error.data.as_deref(),
-                },
-            };
-            // A process that has ended does not wait for replies.
-            let _ = self.send(&reply).await;
+            self.reply(&id, call, &result).await;
         });
+    }
+
+    /// Answers a host call.
+    pub(super) async fn reply(&self, id: &str, call: u64, result: &Result<String, SyscallError>) {
+        let reply = match result {
+            Ok(text) => ToHost::Reply { id, call, ok: true, text, data: None },
+            Err(error) => {
+                ToHost::Reply { id, call, ok: false, text: &error.message, data: error.data.as_deref() }
+            }
+        };
+        // A process that has ended does not wait for replies.
+        let _ = self.send(&reply).await;
+    }
+
+    /// Opens the body of a file, under a number that the process has chosen.
+    fn open_blob<T>(
+        &self,
+        id: &str,
+        stream: u32,
+        open: impl FnOnce(&mut Table, u32) -> T,
+    ) -> Result<T, String> {
+        let mut table = self.table.lock();
+        let open_already = table.blobs.entry(id.to_owned()).or_default();
+        if stream < BLOB_STREAMS_FROM || open_already.len() >= BLOBS_MAX || open_already.contains(&stream) {
+            return Err("the action host ignored the rules for bodies of files".into());
+        }
+        open_already.push(stream);
+        Ok(open(&mut table, stream))
+    }
+
+    /// The body of a file has ended.
+    pub(super) fn close_blob(&self, id: &str, stream: u32) {
+        let mut table = self.table.lock();
+        if let Some(open) = table.blobs.get_mut(id) {
+            open.retain(|other| *other != stream);
+        }
+        table.responses.remove(&stream);
+        table.request_credits.remove(&stream);
     }
 
     fn settle(&self, id: &str, ok: bool, value: Option<String>, error: Option<JsError>) {
@@ -563,7 +623,7 @@ fn spawn(
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use freshet_functions::host::SyscallError;
+    use freshet_functions::host::{IncomingBlob, OutgoingBlob};
 
     use super::*;
 
@@ -573,6 +633,12 @@ mod tests {
     impl ActionCallbacks for NoCallbacks {
         async fn syscall(&self, op: &str, _args: &str) -> Result<String, SyscallError> {
             Err(SyscallError::new(op))
+        }
+        async fn store_blob(&self, _blob: IncomingBlob) -> Result<String, SyscallError> {
+            Err(SyscallError::new("no files"))
+        }
+        async fn load_blob(&self, _storage_id: &str) -> Result<Option<OutgoingBlob>, SyscallError> {
+            Ok(None)
         }
         fn log(&self, _line: LogLine) {}
     }

@@ -86,12 +86,58 @@ pub(crate) struct PackageModule<'a> {
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum FromHost {
     Ready,
-    Pong { token: u64 },
-    Log { id: String, level: LogLevel, messages: Vec<String>, truncated: bool, timestamp: u64 },
-    Syscall { id: String, call: u64, op: String, args: String },
-    Outcome { id: String, ok: bool, value: Option<String>, error: Option<JsError> },
-    Head { id: String, status: u16, headers: Vec<(String, String)> },
-    BodyEnd { stream: u32, error: Option<JsError> },
-    BodyCredit { stream: u32 },
-    Evaluated { id: String, reply: Box<EvaluationReply> },
+    Pong {
+        token: u64,
+    },
+    Log {
+        id: String,
+        level: LogLevel,
+        messages: Vec<String>,
+        truncated: bool,
+        timestamp: u64,
+    },
+    Syscall {
+        id: String,
+        call: u64,
+        op: String,
+        args: String,
+    },
+    Outcome {
+        id: String,
+        ok: bool,
+        value: Option<String>,
+        error: Option<JsError>,
+    },
+    Head {
+        id: String,
+        status: u16,
+        headers: Vec<(String, String)>,
+    },
+    BodyEnd {
+        stream: u32,
+        error: Option<JsError>,
+    },
+    BodyCredit {
+        stream: u32,
+    },
+    Evaluated {
+        id: String,
+        reply: Box<EvaluationReply>,
+    },
+    /// An action stores a file, whose bytes follow as the body `stream`.
+    Store {
+        id: String,
+        call: u64,
+        stream: u32,
+        content_type: String,
+        sha256: Option<String>,
+        size: u64,
+    },
+    /// An action reads a file, whose bytes are to follow the reply as the body `stream`.
+    Load {
+        id: String,
+        call: u64,
+        stream: u32,
+        storage_id: String,
+    },
 }

@@ -3,7 +3,7 @@
 //! Jobs start in the order of their due times, a bounded number at a time; how they are noticed is told in
 //! [`crate::due_loop`]. What happens to a single job is told in `run`; `retention` removes what is over, and `cancellation` is for
 //! admins. Cron jobs are
-//! in [`crate::crons`].
+//! in [`crate::crons`]. Bytes that belong to no file are removed here as well, see [`crate::files`].
 
 pub(crate) mod backlog;
 mod cancellation;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::crons::runner::CronJobs;
 use crate::due_loop;
+use crate::files;
 use crate::functions::Functions;
 use due::ScheduledJobs;
 
@@ -34,7 +35,8 @@ impl Scheduler {
             tokio::spawn(due_loop::run(ScheduledJobs, functions.clone(), stopped.clone())),
             tokio::spawn(retention::run(functions.clone(), stopped.clone())),
             tokio::spawn(backlog::run(functions.clone(), stopped.clone())),
-            tokio::spawn(due_loop::run(CronJobs, functions.clone(), stopped)),
+            tokio::spawn(due_loop::run(CronJobs, functions.clone(), stopped.clone())),
+            tokio::spawn(files::collect(functions.clone(), stopped)),
         ];
         Self { stop, tasks }
     }

@@ -7,6 +7,7 @@ pub(crate) mod handles;
 pub(crate) mod metadata;
 mod queries;
 pub(crate) mod schedule;
+pub(crate) mod storage;
 pub(crate) mod unavailable;
 
 use freshet_database::{DatabaseError, DeveloperError, SystemError};
@@ -132,6 +133,15 @@ pub(crate) fn dispatch(attempt: &mut Attempt, op: &str, args: &str) -> Result<St
         "1.0/queryPage" => queries::page(attempt, args),
         "1.0/schedule" if is_mutation => attempt.schedule(args),
         "1.0/cancel_job" if is_mutation => attempt.cancel_job(args),
+        "1.0/storageGetUrl" => {
+            attempt.storage(|services, transaction, _| storage::get_url(services, transaction, args))
+        }
+        "1.0/storageGetMetadata" => storage::get_metadata(&mut attempt.transaction, args),
+        "1.0/storageGenerateUploadUrl" if is_mutation => attempt.storage(storage::generate_upload_url),
+        "1.0/storageDelete" if is_mutation => attempt
+            .storage(|services, transaction, now_ms| storage::delete(services, transaction, args, now_ms)),
+        "1.0/storageStore" if is_mutation => Err(Fault::developer(unavailable::STORE_IN_TRANSACTION)),
+        "1.0/storageGet" if is_mutation => Err(Fault::developer(unavailable::GET_IN_TRANSACTION)),
         "1.0/getUserIdentity" => attempt.user_identity(),
         "1.0/getFunctionMetadata" => Ok(metadata::function(attempt.path())),
         "1.0/getTransactionMetrics" => Ok(metadata::transaction(&attempt.transaction)),

@@ -2,14 +2,17 @@
 
 use super::Fault;
 
+/// Bytes do not belong into transactions, which may run several times.
+pub(crate) const STORE_IN_TRANSACTION: &str = "Can't use storage.store() in queries and mutations. Please consider \
+    using an action. See https://docs.convex.dev/functions/actions for more details.";
+/// As [`STORE_IN_TRANSACTION`].
+pub(crate) const GET_IN_TRANSACTION: &str = "Can't use storage.get() in queries and mutations. Please consider \
+    using an action. See https://docs.convex.dev/functions/actions for more details.";
+
 /// The feature behind an operation of an action.
 pub(crate) fn in_actions(op: &str) -> Option<&'static str> {
     match op {
         "1.0/actions/vectorSearch" => Some("Vector search"),
-        "1.0/storageGetUrl"
-        | "1.0/storageGetMetadata"
-        | "1.0/storageGenerateUploadUrl"
-        | "1.0/storageDelete" => Some("File storage"),
         "1.0/createServiceToken" | "1.0/getServiceUrl" => Some("Service tokens"),
         _ => None,
     }
@@ -18,12 +21,6 @@ pub(crate) fn in_actions(op: &str) -> Option<&'static str> {
 /// The feature behind an operation of a query or mutation.
 pub(crate) fn in_transactions(op: &str, is_mutation: bool) -> Option<&'static str> {
     match op {
-        "1.0/storageGetUrl" | "1.0/storageGetMetadata" => Some("File storage"),
-        "1.0/storageGenerateUploadUrl" | "1.0/storageDelete" | "1.0/storageStore" | "1.0/storageGet"
-            if is_mutation =>
-        {
-            Some("File storage")
-        }
         "1.0/signJwt" if is_mutation => Some("Signing tokens"),
         "1.0/auditLog" => Some("Audit logging"),
         _ => None,

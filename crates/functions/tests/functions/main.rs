@@ -11,6 +11,8 @@ mod arguments;
 mod contention;
 mod crons;
 mod failures;
+mod files;
+mod memory_files;
 mod mutations;
 mod nested;
 mod queries;

@@ -16,9 +16,9 @@ use freshet_functions::host::{
     SyscallError,
 };
 use freshet_functions::{
-    AuthenticationError, Authenticator, CallError, CallLimits, Caller, ExecutionRecord, FunctionCall,
-    Functions, FunctionsConfig, FunctionsSettings, Identity, Lane, LaneNext, LogSink, NoNativeFunctions,
-    ProgressRecord, RequestId, UserIdentity, VerifiedUser,
+    AuthenticationError, Authenticator, CallError, CallLimits, Caller, ExecutionRecord, FilesConfig,
+    FunctionCall, Functions, FunctionsConfig, FunctionsSettings, Identity, Lane, LaneNext, LogSink,
+    NoNativeFunctions, ProgressRecord, RequestId, UserIdentity, VerifiedUser,
 };
 use freshet_store::MemoryStore;
 use freshet_values::validator::Validator;
@@ -27,6 +27,8 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
+
+use crate::memory_files::{MemoryFiles, SharedFiles};
 
 /// What a query or mutation does.
 pub(crate) type Script = Arc<dyn Fn(&Ctx<'_>, Json) -> Result<Json, JsError> + Send + Sync>;
@@ -315,6 +317,7 @@ pub(crate) struct Deployment {
     pub(crate) records: Arc<Records>,
     lanes: Vec<JoinHandle<()>>,
     pub(crate) store: Arc<MemoryStore>,
+    pub(crate) files: Arc<MemoryFiles>,
 }
 
 impl Deployment {
@@ -323,10 +326,18 @@ impl Deployment {
     }
 
     pub(crate) fn start_with(app: App, lanes: usize, limits: CallLimits) -> Self {
-        Self::open(Arc::new(MemoryStore::new()), app, lanes, limits, Duration::ZERO)
+        let (store, files) = (Arc::new(MemoryStore::new()), Arc::default());
+        Self::open(store, files, app, lanes, limits, Duration::ZERO)
     }
 
-    fn open(store: Arc<MemoryStore>, app: App, lanes: usize, limits: CallLimits, later: Duration) -> Self {
+    fn open(
+        store: Arc<MemoryStore>,
+        files: Arc<MemoryFiles>,
+        app: App,
+        lanes: usize,
+        limits: CallLimits,
+        later: Duration,
+    ) -> Self {
         let records = Arc::new(Records::default());
         let functions = Functions::new(FunctionsConfig {
             database: open_database(store.clone(), later),
@@ -335,6 +346,11 @@ impl Deployment {
             host: Arc::new(ScriptHost(app.clone())),
             authenticator: Arc::new(OneUser),
             log_sink: records.clone(),
+            files: FilesConfig {
+                store: Arc::new(SharedFiles(files.clone())),
+                upload_key: [7; 32],
+                deleted_kept: Duration::ZERO,
+            },
             settings: FunctionsSettings {
                 limits,
                 cloud_url: "http://127.0.0.1:3210".into(),
@@ -350,7 +366,7 @@ impl Deployment {
                 std::thread::spawn(move || run_lane(&lane, &app))
             })
             .collect();
-        Self { functions, records, lanes, store }
+        Self { functions, records, lanes, store, files }
     }
 
     /// What starts after a power cut at this moment. The old deployment goes on in a world of its own.
@@ -360,7 +376,8 @@ impl Deployment {
 
     /// What starts that much later.
     pub(crate) fn after_crash_and(&self, later: Duration, app: App) -> Self {
-        Self::open(Arc::new(self.store.after_crash()), app, 2, CallLimits::default(), later)
+        let store = Arc::new(self.store.after_crash());
+        Self::open(store, self.files.clone(), app, 2, CallLimits::default(), later)
     }
 
     pub(crate) async fn mutation(&self, path: &str, args: Json) -> Result<Json, String> {

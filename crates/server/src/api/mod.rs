@@ -12,6 +12,7 @@ mod meta;
 mod metrics;
 mod one_off;
 mod planned;
+mod storage;
 mod tables;
 
 use std::sync::Arc;
@@ -42,6 +43,11 @@ pub(crate) fn watch_router(state: Arc<State>) -> Router {
         .fallback(|| async { StatusCode::NOT_FOUND })
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)
+}
+
+/// Whether requests of this path take as long as their bodies do. They have limits of their own.
+pub(crate) fn is_upload(path: &str) -> bool {
+    path == storage::UPLOAD_PATH
 }
 
 /// All endpoints.
@@ -95,7 +101,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     let sockets = Router::new()
         .route("/api/sync", get(sync::open_by_header))
         .route("/api/{version}/sync", get(sync::open_by_path));
-    let all = meta.merge(calls).merge(deploy).merge(admin).merge(sockets);
+    let files = Router::new()
+        .route(storage::UPLOAD_PATH, post(storage::upload))
+        .route("/api/storage/{id}", get(storage::download));
+    let all = meta.merge(calls).merge(deploy).merge(admin).merge(sockets).merge(files);
     planned::add(all)
         .fallback(|| async { StatusCode::NOT_FOUND })
         .method_not_allowed_fallback(method_not_allowed)

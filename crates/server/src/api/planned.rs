@@ -12,11 +12,9 @@ use crate::edge::body::discard;
 use crate::edge::error::ApiError;
 use crate::state::State;
 
-const PATHS: [&str; 28] = [
+const PATHS: [&str; 26] = [
     "/api/import/{*rest}",
     "/api/export/{*rest}",
-    "/api/storage/upload",
-    "/api/storage/{id}",
     "/api/list_snapshot",
     "/api/document_deltas",
     "/api/json_schemas",

@@ -1,6 +1,7 @@
 //! Query strings into types.
 
 use axum::extract::{FromRequestParts, Query};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -13,8 +14,16 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for QueryAr
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(value)| Self(value))
-            .map_err(|rejection| ApiError::bad_request("BadQueryArgs", rejection.body_text()))
+        parse_query(&parts.uri).map(Self)
     }
+}
+
+/// The query string of an address as `T`.
+///
+/// # Errors
+/// 400 `BadQueryArgs`.
+pub(crate) fn parse_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    Query::try_from_uri(uri)
+        .map(|Query(value)| value)
+        .map_err(|rejection| ApiError::bad_request("BadQueryArgs", rejection.body_text()))
 }

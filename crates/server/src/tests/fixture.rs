@@ -8,9 +8,12 @@ use std::thread::JoinHandle;
 
 use axum::http::Method;
 use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
+use freshet_files::NoFiles;
 use freshet_functions::deployment::{Deployment, DeploymentConfig};
 use freshet_functions::log_stream::LogStream;
-use freshet_functions::{CallLimits, Functions, FunctionsConfig, FunctionsSettings, NoNativeFunctions};
+use freshet_functions::{
+    CallLimits, FilesConfig, Functions, FunctionsConfig, FunctionsSettings, NoNativeFunctions,
+};
 use freshet_instance::{AdminKeyClaims, AdminKeys, InstanceSecret};
 use freshet_store::MemoryStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,6 +90,11 @@ impl Fixture {
             host: host.clone(),
             authenticator: tokens.clone(),
             log_sink: logs.clone(),
+            files: FilesConfig {
+                store: Arc::new(NoFiles),
+                upload_key: [7; 32],
+                deleted_kept: std::time::Duration::ZERO,
+            },
             settings: FunctionsSettings {
                 limits: CallLimits::default(),
                 cloud_url: config.api_origin.clone(),

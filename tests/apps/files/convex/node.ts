@@ -1,0 +1,3 @@
+"use node";
+
+export { failures, lifeInAction, loadAndSum, storePattern } from "./actions";
