@@ -58,14 +58,17 @@ export class InvocationFiles {
         "store() expects a Blob. If you are trying to store a Request, `await request.blob()` will give you the correct input.",
       );
     }
-    const sha256 = options?.sha256;
+    const sha256 = options?.sha256 ?? undefined;
+    if (sha256 !== undefined && typeof sha256 !== "string") {
+      throw new Error("The option `sha256` of store() is the base64 text of a digest.");
+    }
     return await this.#transfer(async (stream) => {
       const { outgoing } = this.#channel;
       const reply = this.#channel.ask({
         type: "store",
         stream,
         contentType: blob.type,
-        ...(sha256 === undefined || sha256 === null ? {} : { sha256: String(sha256) }),
+        ...(sha256 === undefined ? {} : { sha256 }),
         size: blob.size,
       });
       // What becomes of the body is the reply's to say.

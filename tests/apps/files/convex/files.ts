@@ -1,8 +1,8 @@
 import { mutationGeneric, queryGeneric } from "convex/server";
-import { v } from "convex/values";
+import { type GenericId, v, type VId } from "convex/values";
 
 /** Any text: tests pass ids of all sorts. */
-const anyId = v.any();
+const anyId = v.any() as unknown as VId<GenericId<"_storage">>;
 
 export const uploadUrl = mutationGeneric({ args: {}, handler: async (ctx) => await ctx.storage.generateUploadUrl() });
 
@@ -16,11 +16,11 @@ export const keep = mutationGeneric({
 export const urls = queryGeneric({
   args: { name: v.string() },
   handler: async (ctx, { name }) => {
-    const photos = await ctx.db
+    const photos = (await ctx.db
       .query("photos")
       .withIndex("by_name", (q) => q.eq("name", name))
-      .collect();
-    return await Promise.all(photos.map(async (photo) => await ctx.storage.getUrl(photo.file as never)));
+      .collect()) as { file: GenericId<"_storage"> }[];
+    return await Promise.all(photos.map(async (photo) => await ctx.storage.getUrl(photo.file)));
   },
 });
 
@@ -34,7 +34,7 @@ export const row = queryGeneric({ args: { id: v.id("_storage") }, handler: async
 export const rows = queryGeneric({ args: {}, handler: async (ctx) => await ctx.db.system.query("_storage").collect() });
 
 /** Reads a row of `_storage` the wrong way. */
-export const throughDb = queryGeneric({ args: { id: anyId }, handler: async (ctx, { id }) => await ctx.db.get(id) });
+export const throughDb = queryGeneric({ args: { id: anyId }, handler: async (ctx, { id }) => (await ctx.db.get(id as never)) as null });
 
 export const remove = mutationGeneric({
   args: { id: anyId },
