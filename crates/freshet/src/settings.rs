@@ -235,7 +235,7 @@ fn window_bits(text: Option<&str>) -> Result<Option<u8>> {
 
 /// A place for files. Folders become absolute, because the engine may run elsewhere.
 fn place(text: &str) -> Result<String> {
-    let location =
+    let location: Location =
         text.parse().map_err(|error| misconfigured(format!("--storage (or FRESHET_STORAGE): {error}")))?;
     match location {
         Location::Folder(folder) => {
@@ -243,7 +243,7 @@ fn place(text: &str) -> Result<String> {
                 .with_context(|| format!("--storage (or FRESHET_STORAGE): {}", folder.display()))?;
             let text = folder.into_os_string().into_string();
             text.map_err(|_| {
-                misconfigured("--storage (or FRESHET_STORAGE): the path is not Unicode text".into())
+                misconfigured("--storage (or FRESHET_STORAGE): the path is not Unicode text".to_owned())
             })
         }
         Location::Bucket { .. } => Ok(text.to_owned()),

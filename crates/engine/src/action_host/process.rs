@@ -420,21 +420,15 @@ impl HostProcess {
             FromHost::Syscall { id, call, op, args } => self.clone().serve(id, call, op, args),
             FromHost::Store { id, call, stream, content_type, sha256, size } => {
                 let Some(callbacks) = self.callbacks(&id) else { return Ok(()) };
-                let pieces = self.open_blob(&id, stream, |table, stream| {
-                    let (sender, receiver) = mpsc::channel(BODY_WINDOW * 2);
-                    table.responses.insert(stream, sender);
-                    receiver
-                })?;
+                let (sender, pieces) = mpsc::channel(BODY_WINDOW * 2);
+                self.open_blob(&id, stream, |table| drop(table.responses.insert(stream, sender)))?;
                 let transfer = Transfer { process: self.clone(), callbacks, id, call, stream };
                 tokio::spawn(blobs::store(transfer, pieces, content_type, sha256, size));
             }
             FromHost::Load { id, call, stream, storage_id } => {
                 let Some(callbacks) = self.callbacks(&id) else { return Ok(()) };
-                let credits = self.open_blob(&id, stream, |table, stream| {
-                    let (sender, receiver) = mpsc::unbounded_channel();
-                    table.request_credits.insert(stream, sender);
-                    receiver
-                })?;
+                let (sender, credits) = mpsc::unbounded_channel();
+                self.open_blob(&id, stream, |table| drop(table.request_credits.insert(stream, sender)))?;
                 let transfer = Transfer { process: self.clone(), callbacks, id, call, stream };
                 tokio::spawn(blobs::load(transfer, credits, storage_id));
             }
@@ -496,20 +490,20 @@ impl HostProcess {
         let _ = self.send(&reply).await;
     }
 
-    /// Opens the body of a file, under a number that the process has chosen.
-    fn open_blob<T>(
-        &self,
-        id: &str,
-        stream: u32,
-        open: impl FnOnce(&mut Table, u32) -> T,
-    ) -> Result<T, String> {
+    /// Opens the body of a file, under a number that the process has chosen. The body of an invocation that is over ends
+    /// at once.
+    fn open_blob(&self, id: &str, stream: u32, open: impl FnOnce(&mut Table)) -> Result<(), String> {
         let mut table = self.table.lock();
+        if !table.invocations.contains_key(id) {
+            return Ok(());
+        }
         let open_already = table.blobs.entry(id.to_owned()).or_default();
         if stream < BLOB_STREAMS_FROM || open_already.len() >= BLOBS_MAX || open_already.contains(&stream) {
             return Err("the action host ignored the rules for bodies of files".into());
         }
         open_already.push(stream);
-        Ok(open(&mut table, stream))
+        open(&mut table);
+        Ok(())
     }
 
     /// The body of a file has ended.
