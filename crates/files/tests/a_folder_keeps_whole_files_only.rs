@@ -76,7 +76,7 @@ async fn a_file_is_read_as_it_was_written_whole_and_in_parts() {
     assert_eq!(read(&store, &key(1), 0..3_000_000).await, bytes);
     assert_eq!(read(&store, &key(1), 262_143..262_146).await, bytes[262_143..262_146]);
     assert_eq!(read(&store, &key(1), 1_000_000..2_999_999).await, bytes[1_000_000..2_999_999]);
-    assert_eq!(read(&store, &key(1), 7..7).await, []);
+    assert!(read(&store, &key(1), 7..7).await.is_empty());
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn an_empty_file_is_a_file() {
     let mut upload = begin(&store, &key(2)).await;
     assert_eq!(upload.complete().await.unwrap().size, 0);
     upload.publish().await.unwrap();
-    assert_eq!(read(&store, &key(2), 0..0).await, []);
+    assert!(read(&store, &key(2), 0..0).await.is_empty());
 }
 
 #[tokio::test]
