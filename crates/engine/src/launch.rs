@@ -9,8 +9,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use freshet_functions::CallLimits;
 pub use freshet_files::Location;
+use freshet_functions::CallLimits;
 pub use freshet_functions::code::ContextPolicy;
 use freshet_server::EdgeLimits;
 use serde::{Deserialize, Serialize};

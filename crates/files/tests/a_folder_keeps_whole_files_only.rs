@@ -1,5 +1,7 @@
 //! What a folder of files holds, whatever becomes of those who write it.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

@@ -58,10 +58,7 @@ impl Callbacks {
                 &self.execution.metadata,
                 self.execution.caller.scheduled_job(),
             )),
-            "1.0/storageGetUrl" => {
-                self.read(args, |services, transaction, args| storage::get_url(services, transaction, args))
-                    .await
-            }
+            "1.0/storageGetUrl" => self.read(args, storage::get_url).await,
             "1.0/storageGetMetadata" => {
                 self.read(args, |_, transaction, args| storage::get_metadata(transaction, args)).await
             }
@@ -236,6 +233,7 @@ fn exception(fault: Fault) -> SyscallError {
 }
 
 /// Actions may catch failures of the file storage, by their codes.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn catchable(error: CallError) -> Fault {
     Fault::developer(format!("{}: {}", error.code, error.message))
 }

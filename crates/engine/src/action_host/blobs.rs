@@ -52,17 +52,15 @@ pub(super) async fn store(
 /// Replies with what is known of a file, and sends its bytes as they are wanted.
 pub(super) async fn load(transfer: Transfer, credits: mpsc::UnboundedReceiver<()>, storage_id: String) {
     let Transfer { process, callbacks, id, call, stream } = &transfer;
-    let result: Result<String, SyscallError>;
-    match callbacks.load_blob(&storage_id).await {
+    let result: Result<String, SyscallError> = match callbacks.load_blob(&storage_id).await {
         Ok(Some(blob)) => {
             let head = serde_json::json!({ "contentType": blob.content_type, "size": blob.size });
-            result = Ok(head.to_string());
-            process.reply(id, *call, &result).await;
+            process.reply(id, *call, &Ok(head.to_string())).await;
             bodies::forward_request(process.clone(), *stream, blob.body, credits).await;
             return;
         }
-        Ok(None) => result = Ok("null".into()),
-        Err(error) => result = Err(error),
-    }
+        Ok(None) => Ok("null".into()),
+        Err(error) => Err(error),
+    };
     process.reply(id, *call, &result).await;
 }

@@ -35,6 +35,7 @@ use freshet_files::FilesError;
 use crate::call_error::{CallError, ErrorClass};
 
 /// The caller's view of a failure where bytes are kept.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn storage_failure(error: FilesError) -> CallError {
     match error {
         FilesError::Full(_) => {
