@@ -1,0 +1,8 @@
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+export default defineSchema({
+  messages: defineTable({ body: v.string(), channel: v.string(), likes: v.optional(v.number()) })
+    .index("by_channel", ["channel"])
+    .searchIndex("by_body", { searchField: "body", filterFields: ["channel"] }),
+});
