@@ -63,7 +63,9 @@ async fn an_acknowledged_file_survives_a_crash_and_the_collector() {
 async fn bytes_without_a_row_go_after_the_row_could_not_be_stored() {
     let first = Deployment::start(app());
     let kept = upload(&first, b"kept").await;
-    let lost = begin(&first, b"lost").await;
+    // A whole batch: what has to be noted before its bytes are written is noted now.
+    static LOST: [u8; 1 << 20] = [b'x'; 1 << 20];
+    let lost = begin(&first, &LOST).await;
     // The claim comes first.
     let commits = first.store.faults().commits_begun();
     upload(&first, b"also kept").await;

@@ -31,9 +31,7 @@ fn app() -> App {
         .query("q:commit_ts", |_, _| Ok(json!({ "$commitTs": null })))
         .query("q:meta", |ctx, _| ctx.call("1.0/getFunctionMetadata", json!({})).map_err(uncaught))
         .query("q:metrics", |ctx, _| ctx.call("1.0/getTransactionMetrics", json!({})).map_err(uncaught))
-        .query("q:file", |ctx, _| {
-            ctx.call("1.0/storageGetUrl", json!({ "storageId": "x" })).map_err(uncaught)
-        })
+        .query("q:audit", |ctx, _| ctx.call("1.0/auditLog", json!({})).map_err(uncaught))
 }
 
 #[tokio::test]
@@ -128,8 +126,8 @@ async fn functions_learn_about_themselves() {
 #[tokio::test]
 async fn a_feature_that_is_missing_says_so() {
     let deployment = Deployment::start(app());
-    let error = deployment.query("q:file", json!({})).await.unwrap_err();
-    assert_eq!(error, "Uncaught Error: File storage is not available in this version of the server.\n");
+    let error = deployment.query("q:audit", json!({})).await.unwrap_err();
+    assert_eq!(error, "Uncaught Error: Audit logging is not available in this version of the server.\n");
 }
 
 #[tokio::test]
