@@ -32,7 +32,7 @@ async fn an_unknown_path_is_404_without_a_body() {
 #[tokio::test]
 async fn a_planned_endpoint_is_400_so_that_the_command_line_does_not_retry() {
     let server = Fixture::new().await;
-    for path in ["/api/import/start_upload", "/api/storage/upload?token=x", "/api/v1/pause_deployment"] {
+    for path in ["/api/import/start_upload", "/api/list_snapshot?token=x", "/api/v1/pause_deployment"] {
         let answer = server.request(Method::POST, path).send().await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
         assert_eq!(answer.code(), "NotSupportedByServer", "{path}");
