@@ -299,10 +299,16 @@ fn settle_on(connection: &Connection) -> rusqlite::Result<Timestamp> {
     layout::durable_timestamp(connection)
 }
 
-/// Writes a row of so many bytes to the disk, and removes it again.
+/// Writes a row of about so many bytes to the disk, and removes it again. They are random: a frame with the content of an
+/// earlier one at its place would have the same checksum, and old frames behind it, which a disk that lies about syncs has
+/// kept, would count again.
 pub(super) fn probe(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
     const META_PROBE: &str = "probe";
-    layout::set_meta(connection, META_PROBE, &"x".repeat(bytes))?;
+    const RANDOM_BYTES_MIN: i64 = 16;
+    connection.execute(
+        "INSERT OR REPLACE INTO freshet_meta VALUES (?1, hex(randomblob(?2)))",
+        params![META_PROBE, i64::try_from(bytes / 2).unwrap_or(i64::MAX).max(RANDOM_BYTES_MIN)],
+    )?;
     connection.execute("DELETE FROM freshet_meta WHERE name = ?1", [META_PROBE])?;
     Ok(())
 }
