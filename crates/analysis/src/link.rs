@@ -1,9 +1,10 @@
 //! Modules of one analysis: their frames, and imports bound to exports.
 
-use oxc_ast::ast::{Declaration, ImportDeclarationSpecifier, ModuleExportName, Statement};
+use oxc_ast::ast::{Declaration, ImportDeclarationSpecifier, Statement};
 use oxc_semantic::SymbolId;
 
 use crate::frames::FuncCode;
+use crate::program::name_of;
 use crate::solver::Solver;
 use crate::value::{Frame, Key, Node, Phase};
 
@@ -194,13 +195,5 @@ impl Solver<'_> {
                 }
             }
         }
-    }
-}
-
-fn name_of<'m>(name: &'m ModuleExportName<'_>) -> &'m str {
-    match name {
-        ModuleExportName::IdentifierName(name) => name.name.as_str(),
-        ModuleExportName::IdentifierReference(name) => name.name.as_str(),
-        ModuleExportName::StringLiteral(name) => name.value.as_str(),
     }
 }

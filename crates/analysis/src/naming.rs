@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
     AssignmentExpression, AssignmentOperator, AssignmentTarget, BindingPattern, CallExpression, Expression,
-    ImportDeclarationSpecifier, ModuleExportName, ObjectProperty, PropertyDefinition, PropertyKey,
-    PropertyKind, Statement, VariableDeclarator,
+    ImportDeclarationSpecifier, ObjectProperty, PropertyDefinition, PropertyKey, PropertyKind, Statement,
+    VariableDeclarator,
 };
 use oxc_ast_visit::{Visit, walk};
 use oxc_semantic::{Scoping, SymbolId};
@@ -21,7 +21,7 @@ use oxc_span::{GetSpan, Span};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Module;
-use crate::program::{Code, Modules};
+use crate::program::{Code, Modules, name_of};
 
 /// The texts of those modules that change, by path.
 pub(crate) fn shorten(modules: &[Module<'_>]) -> BTreeMap<String, String> {
@@ -161,14 +161,6 @@ fn is_true(expression: &Expression<'_>) -> bool {
                 && matches!(&unary.argument, Expression::NumericLiteral(number) if number.value == 0.0)
         }
         _ => false,
-    }
-}
-
-fn name_of<'m>(name: &'m ModuleExportName<'_>) -> &'m str {
-    match name {
-        ModuleExportName::IdentifierName(name) => name.name.as_str(),
-        ModuleExportName::IdentifierReference(name) => name.name.as_str(),
-        ModuleExportName::StringLiteral(name) => name.value.as_str(),
     }
 }
 

@@ -197,7 +197,7 @@ impl<'a> Modules<'a> {
                 Statement::ExportNamedDeclaration(export) => {
                     for specifier in &export.specifiers {
                         if specifier.exported.name() == name {
-                            return self.local_is_true(module, export_local(&specifier.local), depth);
+                            return self.local_is_true(module, name_of(&specifier.local), depth);
                         }
                     }
                 }
@@ -207,7 +207,7 @@ impl<'a> Modules<'a> {
                             return self
                                 .resolve(self.list[module].path, export.source.value.as_str())
                                 .is_some_and(|target| {
-                                    self.exports_true(target, export_local(&specifier.local), depth + 1)
+                                    self.exports_true(target, name_of(&specifier.local), depth + 1)
                                 });
                         }
                     }
@@ -251,7 +251,8 @@ impl<'a> Modules<'a> {
     }
 }
 
-fn export_local<'m>(name: &'m ModuleExportName<'_>) -> &'m str {
+/// The name that an import or export is written with.
+pub(crate) fn name_of<'m>(name: &'m ModuleExportName<'_>) -> &'m str {
     match name {
         ModuleExportName::IdentifierName(name) => name.name.as_str(),
         ModuleExportName::IdentifierReference(name) => name.name.as_str(),
