@@ -2,11 +2,13 @@
  * An action host: a process that runs actions and HTTP actions and evaluates pushed code. It holds no state that
  * matters; the engine may kill it at any moment.
  *
- * It speaks to the engine over its standard input and output (see `channel.ts`). `argv[2]` says which runtime it is:
+ * It speaks to the engine over a socket, its third descriptor (see `channel.ts`), so that user code may print what it
+ * likes. `argv[2]` says which runtime it is:
  * `isolate` for the default runtime, `node` for `"use node"` modules, whose files go to the folder `argv[3]`.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import { Socket } from "node:net";
 import process from "node:process";
 
 import { ActionContext, type ActionCode, type ActionServices } from "./action.ts";
@@ -20,11 +22,12 @@ import { NodeRuntime } from "./node-actions.ts";
 import { CallFailure, describeThrown, type JsError } from "./outcome.ts";
 import type { FromHost, PackageModule, ToHost } from "./protocol.ts";
 import type { HostCallError } from "./realm.ts";
+import { StackTranslator } from "./stack-trace.ts";
 
-const channelOutput = process.stdout;
-const writer = new FrameWriter(channelOutput);
-// User code that prints to standard output must not write into the channel.
-Object.defineProperty(process, "stdout", { value: process.stderr });
+/** Where the engine has put the channel. */
+const CHANNEL_FD = 3;
+const channel = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
+const writer = new FrameWriter(channel);
 
 const isNodeHost = process.argv[2] === "node";
 const incoming = new IncomingBodies(writer);
@@ -40,6 +43,7 @@ class StoredPackage implements ActionCode {
   readonly version: string;
   readonly importSeed: string;
   readonly importTimeMs: number;
+  readonly stacks: StackTranslator;
   readonly #sources: Map<string, string>;
 
   constructor(version: string, modules: PackageModule[], importSeed: string, importTimeMs: number) {
@@ -47,6 +51,8 @@ class StoredPackage implements ActionCode {
     this.importSeed = importSeed;
     this.importTimeMs = importTimeMs;
     this.#sources = new Map(modules.map((module) => [module.path, module.source]));
+    const maps = new Map(modules.map((module) => [module.path, module.sourceMap]));
+    this.stacks = new StackTranslator((path) => maps.get(path) ?? undefined);
   }
 
   read(path: string): string | undefined {
@@ -294,7 +300,7 @@ function receive(message: ToHost): void {
         message.version,
         new StoredPackage(message.version, message.modules, message.importSeed, message.importTimeMs),
       );
-      nodeRuntime?.addPackage(message.version, message.modules);
+      nodeRuntime?.addPackage(message.version, message.modules, message.nodeModules);
       return;
     case "dropCode":
       packages.delete(message.version);
@@ -361,10 +367,10 @@ function failAll(error: JsError): void {
   }
   running.clear();
   // Let the frames leave before the process does.
-  channelOutput.write("", () => process.exit(1));
+  channel.write("", () => process.exit(1));
 }
 
-readFrames(process.stdin, {
+readFrames(channel, {
   message: (message) => {
     receive(message as unknown as ToHost);
   },

@@ -10,6 +10,7 @@ import type { LogLevel } from "./console.ts";
 import { ModuleGraph } from "./modules.ts";
 import { CallFailure } from "./outcome.ts";
 import { SeededRandom } from "./random.ts";
+import type { StackTranslator } from "./stack-trace.ts";
 import { Realm, type EffectGlobals, type HostCallError, type RealmHost } from "./realm.ts";
 
 /** Operations on files, by the names that users know. */
@@ -36,6 +37,8 @@ export interface ActionServices {
 export interface ActionCode {
   version: string;
   read(path: string): string | undefined;
+  /** Translates lines of stacks. */
+  stacks: StackTranslator;
   importSeed: string;
   importTimeMs: number;
 }
@@ -120,6 +123,8 @@ export class ActionContext {
       },
       now: () => (this.#importing ? code.importTimeMs : Date.now()),
       elapsed: () => performance.now() - this.#startedAt,
+      timeOrigin: () => performance.timeOrigin,
+      mapStack: (lines) => code.stacks.translate(lines),
       randomDouble: () => (this.#importing ? this.#random.nextDouble() : Math.random()),
       randomFill: (bytes) => {
         if (this.#importing) {

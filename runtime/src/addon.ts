@@ -85,7 +85,14 @@ function parseFunction(key: string): FunctionIdentity {
 export interface Addon {
   startEngine(config: string, runtimeDir: string, onEvent: (event: string) => void): string;
   stopEngine(): void;
-  laneExited(lane: number, reason: string): void;
+  /** Returns whether the thread ended by itself, for no reason that is known. */
+  laneExited(lane: number, reason: string, memoryWasFull: boolean): boolean;
+  /** The calling thread serves a lane; `thread` is its own number. */
+  laneEnter(lane: number, thread: number): void;
+  /** The order to end the thread was given. */
+  laneOrderedToEnd(lane: number, thread: number): void;
+  /** Whether the thread's array buffers are counted; to be asked after it has made one. */
+  laneCountsArrayBuffers(lane: number): boolean;
   /** An invocation, an empty text when nothing came in time, or nothing when the engine closes. */
   laneNext(lane: number, timeoutMs: number): string | null;
   /** JSON text of `NewestCode`, if there is any. */
@@ -95,6 +102,8 @@ export interface Addon {
   /** Seed of the function at a depth of the call stack; 32 bytes in hex. */
   laneSeed(lane: number, depth: number): string | null;
   laneModule(lane: number, path: string): string | null;
+  /** Lines of a stack with positions in the author's sources. */
+  laneMapStack(lane: number, lines: string[]): string[];
   /** Nothing means that it failed; see `laneFailure`. */
   laneSyscall(lane: number, op: string, args: string): string | null;
   /** Nothing means that it failed; see `laneFailure`. */

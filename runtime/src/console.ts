@@ -13,10 +13,15 @@ const LINE_BYTES_MAX = 32_768;
 export type ConsoleMethods = Record<string, (...values: unknown[]) => void>;
 
 /**
- * Methods of a console that writes to `write`; `now` is the clock of `console.time`, in milliseconds, and `timers` gives
- * those that the call has started.
+ * Methods of a console that writes to `write`; `now` is the clock of `console.time`, in milliseconds, `timers` gives
+ * those that the call has started, and `mapStack` translates stacks.
  */
-export function consoleMethods(write: LogWriter, now: () => number, timers: () => Map<string, number>): ConsoleMethods {
+export function consoleMethods(
+  write: LogWriter,
+  now: () => number,
+  timers: () => Map<string, number>,
+  mapStack: (lines: string[]) => string[],
+): ConsoleMethods {
   const emit = (level: LogLevel, values: unknown[]): void => {
     const messages: string[] = [];
     let room = LINE_BYTES_MAX;
@@ -59,7 +64,7 @@ export function consoleMethods(write: LogWriter, now: () => number, timers: () =
     trace: (...values) => {
       const stack = new Error().stack ?? "";
       raw("LOG", values.map(inspect).join(" "), []);
-      raw("LOG", stack.split("\n").filter((line) => !isOwnFrame(line)).slice(1).join("\n"), []);
+      raw("LOG", mapStack(stack.split("\n").slice(1).filter((line) => !isOwnFrame(line))).join("\n"), []);
     },
     time: (label = "default") => {
       const name = String(label);

@@ -9,14 +9,22 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
 import { loadAddon } from "./addon.ts";
-import { HeapRecord, LANE_HEAP_MEBIBYTES } from "./heap.ts";
+import { HeapBounds, HeapRecord } from "./heap.ts";
 import type { LaneData } from "./lane.ts";
 
 interface EngineEvent {
   type: "terminateLane" | "fatal";
   lane?: number;
+  /** Number of the thread that is meant; by now another may have taken its place. */
+  thread?: number;
   reason?: string;
   code?: number;
+}
+
+/** The thread of a lane. */
+interface LaneThread {
+  number: number;
+  worker: Worker;
 }
 
 /** Exit code of a lane that asks to be replaced; see `lane.ts`. */
@@ -25,48 +33,70 @@ const EXIT_UNPROTECT = 18;
 /** Exit code that tells the supervisor not to try again. */
 const EXIT_CONFIGURATION = 78;
 const CONFIGURATION_PREFIX = "configuration: ";
+/** How long a lane waits to be started again after its thread ended by itself, which it does for no reason of a function. */
+const PAUSE_MS = { first: 100, max: 5_000 };
+/** A thread that lived this long ends the series of those that did not. */
+const LONG_LIFE_MS = 10_000;
 
 // Results must not depend on where the server stands.
 process.env.TZ = "UTC";
 
 const addon = loadAddon();
-const lanes = new Map<number, Worker>();
-/** Why a lane is being terminated; told to the engine when it is gone. */
-const verdicts = new Map<number, string>();
+const lanes = new Map<number, LaneThread>();
+let bounds = new HeapBounds(256);
+let threads = 0;
 let stopping = false;
 
 /**
  * Starts the thread of a lane. Almost no app changes the Web API's objects; the lanes of one that does go on without
- * protection of these, and look after each call whether there is something to undo.
+ * protection of these, and look after each call whether there is something to undo. `failures` is how many threads before
+ * this one ended at once and by themselves.
  */
-function startLane(lane: number, isProtected = true): void {
+function startLane(lane: number, isProtected = true, failures = 0): void {
   const heap = new HeapRecord();
+  threads += 1;
+  const number = threads;
+  const startedAt = performance.now();
   const worker = new Worker(new URL("./lane.js", import.meta.url), {
-    workerData: { lane, isProtected, heap: heap.memory } satisfies LaneData,
+    workerData: { lane, number, isProtected, heap: heap.memory, memoryMebibytes: bounds.limits.old } satisfies LaneData,
     env: { FRESHET_ADDON: process.env.FRESHET_ADDON, TZ: "UTC" },
     resourceLimits: {
-      maxOldGenerationSizeMb: LANE_HEAP_MEBIBYTES.old,
-      maxYoungGenerationSizeMb: LANE_HEAP_MEBIBYTES.young,
+      maxOldGenerationSizeMb: bounds.limits.old,
+      maxYoungGenerationSizeMb: bounds.limits.young,
       stackSizeMb: 4,
     },
   });
-  lanes.set(lane, worker);
+  lanes.set(lane, { number, worker });
   let reason = "crashed";
   worker.on("error", (error: Error & { code?: string }) => {
     if (error.code === "ERR_WORKER_OUT_OF_MEMORY") {
-      reason = heap.exhaustion();
+      reason = "outOfMemory";
     } else {
       process.stderr.write(`lane ${lane} failed: ${error.stack ?? error.message}\n`);
     }
   });
   worker.on("exit", (code) => {
     lanes.delete(lane);
-    const verdict = verdicts.get(lane) ?? (code === EXIT_ROTATE || code === EXIT_UNPROTECT ? "rotated" : reason);
-    verdicts.delete(lane);
-    addon.laneExited(lane, verdict);
-    if (!stopping) {
-      startLane(lane, isProtected && code !== EXIT_UNPROTECT);
+    if (code === EXIT_ROTATE || code === EXIT_UNPROTECT) {
+      reason = "rotated";
     }
+    const isAccident = addon.laneExited(lane, reason, bounds.wasFull(heap.usedBytes));
+    if (stopping) {
+      return;
+    }
+    const nextIsProtected = isProtected && code !== EXIT_UNPROTECT;
+    if (!isAccident) {
+      startLane(lane, nextIsProtected);
+      return;
+    }
+    const nextFailures = performance.now() - startedAt < LONG_LIFE_MS ? failures + 1 : 1;
+    const pause = Math.min(PAUSE_MS.first * 2 ** (nextFailures - 1), PAUSE_MS.max);
+    process.stderr.write(`lane ${lane} ended unexpectedly; its thread is started again in ${pause} ms\n`);
+    setTimeout(() => {
+      if (!stopping) {
+        startLane(lane, nextIsProtected, nextFailures);
+      }
+    }, pause);
   });
 }
 
@@ -76,9 +106,10 @@ function onEvent(text: string): void {
     process.stderr.write(`${event.reason ?? "the engine failed"}\n`);
     process.exit(event.code ?? 1);
   }
-  if (event.lane !== undefined) {
-    verdicts.set(event.lane, event.reason ?? "crashed");
-    void lanes.get(event.lane)?.terminate();
+  const thread = event.lane === undefined ? undefined : lanes.get(event.lane);
+  if (event.lane !== undefined && thread?.number === event.thread && thread !== undefined) {
+    void thread.worker.terminate();
+    addon.laneOrderedToEnd(event.lane, thread.number);
   }
 }
 
@@ -102,8 +133,9 @@ try {
   const config = process.env.FRESHET_ENGINE_CONFIG ?? "";
   // It holds the instance secret; nothing that is started from here needs it.
   delete process.env.FRESHET_ENGINE_CONFIG;
-  const ready = addon.startEngine(config, fileURLToPath(new URL(".", import.meta.url)), onEvent);
-  const { lanes: count, report } = JSON.parse(ready) as { lanes: number; report: unknown };
+  const started = addon.startEngine(config, fileURLToPath(new URL(".", import.meta.url)), onEvent);
+  const { lanes: count, memoryMb, report } = JSON.parse(started) as { lanes: number; memoryMb: number; report: unknown };
+  bounds = new HeapBounds(memoryMb);
   for (let lane = 0; lane < count; lane += 1) {
     startLane(lane);
   }

@@ -94,6 +94,8 @@ function chanceOf(code: ActionCode): Chance {
   return {
     now: () => code.importTimeMs,
     elapsed: () => 0,
+    timeOrigin: () => code.importTimeMs,
+    mapStack: (lines) => code.stacks.translate(lines),
     randomDouble: () => random.nextDouble(),
     randomFill: (bytes) => {
       random.fill(bytes);

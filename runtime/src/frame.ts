@@ -58,6 +58,7 @@ export class Frame implements RealmHost {
   #timers: Map<string, number> | undefined;
   #waiting: WaitingCall[] | undefined;
   #observedTime = false;
+  readonly #startedAt = performance.now();
 
   constructor(owner: FrameOwner, invocation: Invocation, depth: number, ended: (outcome: Outcome) => void) {
     this.#owner = owner;
@@ -90,7 +91,20 @@ export class Frame implements RealmHost {
   }
 
   elapsed(): number {
-    return 0;
+    // Queries can be answered from a cache, so their time stands still.
+    if (this.importing || this.invocation.function.kind === "query") {
+      return 0;
+    }
+    return Math.floor((performance.now() - this.#startedAt) * 10) / 10;
+  }
+
+  timeOrigin(): number {
+    return this.#phase().timeMs;
+  }
+
+  mapStack(lines: string[]): string[] {
+    const { addon, lane } = this.#owner;
+    return addon.laneMapStack(lane, lines);
   }
 
   randomDouble(): number {

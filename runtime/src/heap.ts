@@ -11,21 +11,31 @@
 
 const MEBIBYTE = 1024 * 1024;
 
-/** Limits of a lane's heap. What exceeds them ends its thread. */
-export const LANE_HEAP_MEBIBYTES = { old: 256, young: 16 };
+/** Bounds that follow from how much heap a lane may have. */
+export class HeapBounds {
+  readonly #bytes: number;
 
-/**
- * A lane whose heap holds more than this after a call is replaced. Each call can count on the rest of the heap, twice
- * the memory that a call is allowed.
- */
-const ROTATION_BYTES = 128 * MEBIBYTE;
+  constructor(mebibytes: number) {
+    this.#bytes = mebibytes * MEBIBYTE;
+  }
 
-/** A call that ran out of memory although no more than this was in use when it began has used it up by itself. */
-const BEFORE_CALL_BYTES = 64 * MEBIBYTE;
+  /** What V8 is told, in mebibytes. What exceeds it ends the lane's thread. */
+  get limits(): { old: number; young: number } {
+    return { old: this.#bytes / MEBIBYTE, young: 16 };
+  }
 
-/** Whether a lane is to be replaced of whose heap `usedBytes` are in use between two calls. */
-export function isTooFull(usedBytes: number): boolean {
-  return usedBytes > ROTATION_BYTES;
+  /**
+   * Whether a lane is to be replaced of whose heap `usedBytes` are in use between two calls. Each call can count on
+   * the other half.
+   */
+  isTooFull(usedBytes: number): boolean {
+    return usedBytes > this.#bytes / 2;
+  }
+
+  /** Whether a call that runs out of memory is innocent of it, because so much was in use when it began. */
+  wasFull(usedBytes: number): boolean {
+    return usedBytes > this.#bytes / 4;
+  }
 }
 
 /**
@@ -47,11 +57,8 @@ export class HeapRecord {
     this.#bytes[0] = usedBytes;
   }
 
-  /**
-   * Why the lane's call ends if the heap is exhausted now: because of its own use, or because of what was there before
-   * it. The first call of a lane has only itself to blame, so that none is begun again for ever.
-   */
-  exhaustion(): "outOfMemory" | "heapWasFull" {
-    return (this.#bytes[0] ?? 0) > BEFORE_CALL_BYTES ? "heapWasFull" : "outOfMemory";
+  /** What was noted last. 0 for the first call of a lane: it has only itself to blame, so that none is begun again for ever. */
+  get usedBytes(): number {
+    return this.#bytes[0] ?? 0;
   }
 }

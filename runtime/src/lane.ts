@@ -6,18 +6,22 @@
  * let the event loop turn.
  */
 
+// First, because others take what it replaces from the global object while they are evaluated.
+import "./lane-guards.ts";
+
 import process from "node:process";
 import v8 from "node:v8";
 import { workerData } from "node:worker_threads";
 
 import { loadAddon, parseInvocation } from "./addon.ts";
-import { HeapRecord, isTooFull } from "./heap.ts";
+import { HeapBounds, HeapRecord } from "./heap.ts";
 import { CodeCache } from "./modules.ts";
 import { describeThrown, payload } from "./outcome.ts";
 import { protectThread, SHARED_CLASSES } from "./realm.ts";
 import { classesWithPrototypes, SharedObjects } from "./shared-objects.ts";
 import { RealmStock, TransactionRun } from "./transaction.ts";
 import { WarmRealms } from "./warm.ts";
+import { guardCalls } from "./web-guards.ts";
 
 /** Exit code of a lane that asks to be replaced by a fresh one. */
 export const EXIT_ROTATE = 17;
@@ -32,15 +36,22 @@ const GRACE_MS = 200;
 /** What the main thread tells a lane. */
 export interface LaneData {
   lane: number;
+  /** Number of the thread, to tell it from those before it. */
+  number: number;
+  /** How much heap it may have. */
+  memoryMebibytes: number;
   /** Whether changing the Web API's and the thread's other objects fails; otherwise changes are undone after a call. */
   isProtected: boolean;
   /** Memory of the `HeapRecord` that the lane keeps. */
   heap: SharedArrayBuffer;
 }
 
-const { lane, isProtected, heap } = workerData as LaneData;
+const { lane, number, isProtected, heap, memoryMebibytes } = workerData as LaneData;
+const bounds = new HeapBounds(memoryMebibytes);
 const heapRecord = new HeapRecord(heap);
 const addon = loadAddon();
+addon.laneEnter(lane, number);
+countArrayBuffers();
 const realms = new RealmStock();
 const cache = new CodeCache();
 const warmRealms = new WarmRealms(lane, addon, cache);
@@ -55,6 +66,7 @@ const parts = { lane, addon, realms, warmRealms, cache, threadIsProtected: isPro
 const { _tickCallback: drainMicrotasks } = process as unknown as { _tickCallback: () => void };
 
 let current: TransactionRun | undefined;
+guardCalls(() => current?.innermost);
 process.on("unhandledRejection", (reason, promise) => {
   current?.reject(promise, reason);
 });
@@ -67,6 +79,14 @@ process.on("uncaughtException", (error) => {
     current.outcome ??= { ok: false, error: describeThrown(error) };
   }
 });
+
+/** Says so when this Node does not let the engine count array buffers, of which a call can then have as many as it likes. */
+function countArrayBuffers(): void {
+  const probe = new ArrayBuffer(4096);
+  if (!addon.laneCountsArrayBuffers(lane) || probe.byteLength === 0) {
+    process.stderr.write("array buffers of functions are not bounded on this Node.js\n");
+  }
+}
 
 function serve(): void {
   for (;;) {
@@ -154,7 +174,7 @@ function finish(run: TransactionRun): void {
   }
   // Takes 1 us, when the caller has its answer. Single calls can leave megabytes: there is no number of them to wait for.
   const used = v8.getHeapStatistics().used_heap_size;
-  if (isTooFull(used)) {
+  if (bounds.isTooFull(used)) {
     process.exit(EXIT_ROTATE);
   }
   heapRecord.note(used);

@@ -6,21 +6,24 @@
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import type { ActionServices } from "./action.ts";
 import { consoleMethods } from "./console.ts";
-import { CallFailure } from "./outcome.ts";
+import { CallFailure, rememberFrames } from "./outcome.ts";
 import type { PackageModule } from "./protocol.ts";
 import type { HostCallError } from "./realm.ts";
+import { StackTranslator } from "./stack-trace.ts";
 
 export class NodeRuntime {
   readonly #invocations = new Map<string, ActionServices>();
   readonly #printing = new AsyncLocalStorage<ActionServices>();
   readonly #folder: string;
   readonly #folders = new Map<string, string>();
+  #stacks: StackTranslator | undefined;
 
   /** `folder` is this process's own; whoever started the process removes it. */
   constructor(folder: string) {
@@ -30,17 +33,40 @@ export class NodeRuntime {
       (level, messages, truncated) => this.#printing.getStore()?.log(level, messages, truncated),
       () => Date.now(),
       () => timers,
+      (lines) => this.#translate(lines),
     );
     Object.assign(console, methods);
+    Error.prepareStackTrace = (error, sites: readonly { toString(): string }[]) => {
+      const frames = sites.map((site) => `    at ${site.toString()}`);
+      rememberFrames(error, frames);
+      const lines = this.#translate(frames);
+      // Errors of code that has no source map, Node's own among it, keep what they have.
+      return `${String(error)}${(lines.length === 0 ? frames : lines).map((line) => `\n${line}`).join("")}`;
+    };
     Object.defineProperty(globalThis, "Convex", { value: this.#convex(), configurable: true });
   }
 
+  #translate(lines: string[]): string[] {
+    return this.#stacks?.translate(lines) ?? [];
+  }
+
   /** Writes a package's Node modules where `import` finds them. */
-  addPackage(version: string, modules: PackageModule[]): void {
+  addPackage(version: string, modules: PackageModule[], nodeModules: string | undefined): void {
     const folder = join(this.#folder, version);
     this.#folders.set(version, folder);
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "package.json"), '{"type":"module"}\n');
+    // What bundlers make of `require` in packages of the older kind looks for a global of that name.
+    Object.defineProperty(globalThis, "require", {
+      value: createRequire(join(folder, "package.json")),
+      writable: true,
+      configurable: true,
+    });
+    if (nodeModules !== undefined) {
+      symlinkSync(nodeModules, join(folder, "node_modules"));
+    }
+    const maps = new Map(modules.map((module) => [module.path, module.sourceMap]));
+    this.#stacks = new StackTranslator((path) => maps.get(path) ?? undefined);
     for (const module of modules) {
       if (module.environment === "node") {
         const path = join(folder, module.path);

@@ -100,14 +100,20 @@ function describeNonError(value: unknown): string {
   return `#<${name}>`;
 }
 
+/** Frames by error, of errors whose `stack` shows other positions. */
+const frameMemory = new WeakMap<object, string[]>();
+
+/** Remembers the frames of an error as V8 has them. */
+export function rememberFrames(error: object, frames: string[]): void {
+  frameMemory.set(error, frames);
+}
+
 /** The frames of V8's stack text that belong to modules of the app, positions still those of the bundle. */
 function stackFrames(error: object): string[] {
   const stack: unknown = (error as { stack?: unknown }).stack;
-  if (typeof stack !== "string") {
-    return [];
-  }
+  const lines = frameMemory.get(error) ?? (typeof stack === "string" ? stack.split("\n") : []);
   const frames: string[] = [];
-  for (const line of stack.split("\n")) {
+  for (const line of lines) {
     if (!/^ {4}at /.test(line) || isOwnFrame(line)) {
       continue;
     }

@@ -5,6 +5,8 @@ import type { JsError } from "./outcome.ts";
 export interface PackageModule {
   path: string;
   source: string;
+  /** JSON text, when the bundler made one. */
+  sourceMap: string | null;
   environment: "isolate" | "node";
 }
 
@@ -25,6 +27,8 @@ export type ToHost =
       type: "code";
       version: string;
       modules: PackageModule[];
+      /** Folder with the npm packages that Node modules import. */
+      nodeModules?: string;
       importSeed: string;
       importTimeMs: number;
     }

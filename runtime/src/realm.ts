@@ -13,8 +13,9 @@ import { isNativeError } from "node:util/types";
 import vm from "node:vm";
 
 import { consoleMethods, type ConsoleMethods, type LogWriter } from "./console.ts";
-import { INSTALLER } from "./outcome.ts";
+import { INSTALLER, rememberFrames } from "./outcome.ts";
 import { protect, type Protection } from "./protect.ts";
+import { refusalText } from "./web-guards.ts";
 
 /** What kind of code runs in the realm; decides which features are refused. */
 export type RealmKind = "transaction" | "action";
@@ -34,6 +35,10 @@ export interface RealmHost {
   now(): number;
   /** Milliseconds since the call began. */
   elapsed(): number;
+  /** What `elapsed` would count from, in milliseconds since the Unix epoch. */
+  timeOrigin(): number;
+  /** Lines of a stack, `    at ...` each, with positions in the author's sources; those of no interest left out. */
+  mapStack(lines: string[]): string[];
   randomDouble(): number;
   randomFill(bytes: Uint8Array): void;
   randomUuid(): string;
@@ -65,9 +70,6 @@ export interface EffectGlobals {
   clearTimeout(id?: number): void;
   clearInterval(id?: number): void;
 }
-
-const ACTIONS_ADVICE =
-  "Please consider using an action. See https://docs.convex.dev/functions/actions for more details.";
 
 /** Node's classes that user code sees as they are. */
 const WEB_CLASSES = [
@@ -129,6 +131,8 @@ interface Outside {
   isNativeError(value: unknown): boolean;
   OuterError: ErrorConstructor;
   refuse(feature: string): never;
+  /** The text of a stack for user code, from its first line and its frames. */
+  stack(error: object, head: string, frames: string[]): string;
   isAction: boolean;
   console: ConsoleMethods;
   classes: Readonly<Record<string, unknown>>;
@@ -170,17 +174,19 @@ export class Realm {
       isNativeError,
       OuterError: Error,
       refuse: (feature) => {
-        throw new Error(
-          this.#current().importing
-            ? `${feature} unsupported at import time`
-            : `Can't use ${feature} in queries and mutations. ${ACTIONS_ADVICE}`,
-        );
+        throw new Error(refusalText(feature, this.#current().importing));
+      },
+      stack: (error, head, frames) => {
+        rememberFrames(error, frames);
+        const lines = (this.#hostOrNone()?.mapStack(frames) ?? []).map((line) => `\n${line}`);
+        return `${head}${lines.join("")}`;
       },
       isAction: kind === "action",
       console: consoleMethods(
         (level, messages, truncated) => { this.#current().log(level, messages, truncated); },
         () => this.#current().now(),
         () => this.#current().timers(),
+        (lines) => this.#current().mapStack(lines),
       ),
       classes: SHARED_CLASSES,
       mayWait: [...WAITING_CLASSES],
@@ -227,8 +233,12 @@ export class Realm {
     return new constructor(message);
   }
 
+  #hostOrNone(): RealmHost | undefined {
+    return (this.#isShared ? callers.getStore() : undefined) ?? this.#host;
+  }
+
   #current(): RealmHost {
-    const host = (this.#isShared ? callers.getStore() : undefined) ?? this.#host;
+    const host = this.#hostOrNone();
     if (host === undefined) {
       throw new Error("no function is running");
     }
@@ -268,6 +278,21 @@ function install(outside: Outside): object {
       },
     });
   }
+
+  // Stacks point into the author's sources. What this makes is computed when `stack` is first read.
+  Object.defineProperty(Error, "prepareStackTrace", {
+    value: (error: Error, sites: readonly { toString(): string }[]): string => {
+      let head: string;
+      try {
+        head = String(error);
+      } catch {
+        head = "<error>";
+      }
+      return outside.stack(error, head, sites.map((site) => `    at ${site.toString()}`));
+    },
+    writable: true,
+    configurable: true,
+  });
 
   const toError = (error: HostCallError): Error => {
     const made: Error & { data?: unknown } = new Error(error.message);
@@ -319,6 +344,39 @@ function install(outside: Outside): object {
   Object.defineProperty(Math, "random", {
     value: function random(): number {
       return host().randomDouble();
+    },
+    writable: true,
+    configurable: true,
+  });
+
+  // Without a date they format the real time.
+  const formatPrototype = Intl.DateTimeFormat.prototype;
+  const getFormat: unknown = Reflect.getOwnPropertyDescriptor(formatPrototype, "format")?.get;
+  type Format = (date?: Date | number) => string;
+  const formats = new WeakMap<Format, Format>();
+  // `null` is a time of its own.
+  const orNow = (...[date]: [Date | number | undefined]): Date | number => {
+    if (date === undefined) {
+      return dateNow();
+    }
+    return date;
+  };
+  Object.defineProperty(formatPrototype, "format", {
+    get(this: Intl.DateTimeFormat): Format {
+      const bound = (getFormat as (this: Intl.DateTimeFormat) => Format).call(this);
+      let format = formats.get(bound);
+      if (format === undefined) {
+        format = (date?: Date | number) => bound(orNow(date));
+        formats.set(bound, format);
+      }
+      return format;
+    },
+    configurable: true,
+  });
+  const formatToParts: unknown = Reflect.get(formatPrototype, "formatToParts");
+  Object.defineProperty(formatPrototype, "formatToParts", {
+    value: function (this: Intl.DateTimeFormat, date?: Date | number) {
+      return (formatToParts as (date: Date | number) => Intl.DateTimeFormatPart[]).call(this, orNow(date));
     },
     writable: true,
     configurable: true,
@@ -446,10 +504,45 @@ function install(outside: Outside): object {
   } else {
     define("performance", {
       now: () => host().elapsed(),
-      timeOrigin: 0,
+      get timeOrigin() {
+        return host().timeOrigin();
+      },
       mark: () => undefined,
       measure: () => undefined,
     });
+    // When garbage is collected must not show: what is referred to stays, and nobody is told of what goes.
+    const targets = new WeakMap<object, WeakKey>();
+    const StrongRef = class WeakRef {
+      constructor(target: unknown) {
+        if ((typeof target !== "object" || target === null) && typeof target !== "function" && typeof target !== "symbol") {
+          throw new TypeError("WeakRef: target must be an object");
+        }
+        targets.set(this, target);
+      }
+      deref(): WeakKey | undefined {
+        return targets.get(this);
+      }
+    };
+    Object.defineProperty(StrongRef.prototype, Symbol.toStringTag, { value: "WeakRef", configurable: true });
+    define("WeakRef", StrongRef);
+    const SilentRegistry = class FinalizationRegistry {
+      constructor(callback: unknown) {
+        if (typeof callback !== "function") {
+          throw new TypeError("FinalizationRegistry: cleanup must be callable");
+        }
+      }
+      register(): void {
+        // Nobody is ever told.
+      }
+      unregister(): boolean {
+        return false;
+      }
+    };
+    Object.defineProperty(SilentRegistry.prototype, Symbol.toStringTag, { value: "FinalizationRegistry", configurable: true });
+    define("FinalizationRegistry", SilentRegistry);
+    // Waits for the real clock.
+    Reflect.deleteProperty(Atomics, "waitAsync");
+
     define("fetch", () => outside.refuse("fetch()"));
     define("setTimeout", () => outside.refuse("setTimeout"));
     define("setInterval", () => outside.refuse("setInterval"));

@@ -92,6 +92,11 @@ export class TransactionRun implements FrameOwner {
     this.#threadIsProtected = threadIsProtected;
   }
 
+  /** The function that runs at the moment. */
+  get innermost(): Frame | undefined {
+    return this.#frames.at(-1);
+  }
+
   /** Starts the attempt. */
   start(invocation: Invocation): void {
     this.#run(invocation, (outcome) => {

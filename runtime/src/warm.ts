@@ -221,6 +221,14 @@ class Preparation implements RealmHost {
     return 0;
   }
 
+  timeOrigin(): number {
+    return this.#phase.timeMs;
+  }
+
+  mapStack(lines: string[]): string[] {
+    return lines;
+  }
+
   randomDouble(): number {
     return this.#giveUp();
   }

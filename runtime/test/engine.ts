@@ -40,6 +40,10 @@ export class FakeEngine implements Addon {
   startEngine = refuse;
   stopEngine = refuse;
   laneExited = refuse;
+  laneEnter = refuse;
+  laneOrderedToEnd = refuse;
+  laneCountsArrayBuffers = refuse;
+  laneMapStack = (_lane: number, lines: string[]): string[] => lines.map((line) => line.replace("m.js", "m.ts"));
   laneNext = refuse;
   laneNewestCode = (): string | null => null;
   laneImportPhase = (): string => JSON.stringify({ seed: "02".repeat(32), timeMs: 1_600_000_000_000 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import type { ActionCode } from "../src/action.ts";
 import { evaluate, type EvaluationReply } from "../src/evaluate.ts";
+import { StackTranslator } from "../src/stack-trace.ts";
 import type { EvaluationTask } from "../src/protocol.ts";
 
 /** Bundles source text against the real client package, as its command line does. */
@@ -20,6 +21,7 @@ async function bundle(path: string, source: string): Promise<ActionCode> {
   return {
     version: "1",
     read: (wanted) => (wanted === path ? text : undefined),
+    stacks: new StackTranslator(() => undefined),
     importSeed: "07".repeat(32),
     importTimeMs: 1_700_000_000_000,
   };

@@ -6,6 +6,8 @@ mod frame;
 mod pool;
 mod process;
 mod protocol;
+mod spawn;
+mod suspects;
 
 pub(crate) use pool::{ActionTimes, ProcessPool};
-pub(crate) use process::HostProgram;
+pub(crate) use spawn::HostProgram;

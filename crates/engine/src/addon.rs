@@ -11,10 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use freshet_functions::host::{CodePackage, Invocation, JsError, Outcome, TransactionKind};
 use freshet_functions::log::{LogLevel, LogLine};
 use freshet_functions::{LaneNext, NewestCode};
+use napi::Env;
 use napi::bindgen_prelude::{Either3, Error, Function, Null, Result, Status, Undefined};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
+use crate::crash_signals;
 use crate::lanes::LaneSlot;
 use crate::launch::EngineConfig;
 use crate::wiring::{Engine, EngineEvent};
@@ -33,7 +35,7 @@ pub(crate) struct HostCallFailure {
     pub catchable: bool,
 }
 
-/// Starts the engine: opens the data, listens, and returns JSON text `{lanes, report}`. `on_event` is called on the main
+/// Starts the engine: opens the data, listens, and returns JSON text `{lanes, memoryMb, report}`. `on_event` is called on the main
 /// thread with JSON text when a lane's thread is to be ended.
 ///
 /// # Errors
@@ -58,7 +60,8 @@ pub(crate) fn start_engine(
     if ENGINE.set(engine).is_err() {
         return Err(failure("the engine is already running in this process"));
     }
-    Ok(serde_json::json!({ "lanes": lanes, "report": report }).to_string())
+    Ok(serde_json::json!({ "lanes": lanes, "memoryMb": config.function_memory_mb, "report": report })
+        .to_string())
 }
 
 /// Ends the engine: no new calls, open ones are finished, everything is on disk afterwards.
@@ -69,12 +72,42 @@ pub(crate) fn stop_engine() {
     }
 }
 
-/// The thread of a lane has ended.
+/// The calling thread serves a lane from now on; `number` is its own among the threads of that lane.
+///
+/// # Errors
+/// When there is no such lane, or Node does not take the hook that tells of the thread's end.
 #[napi]
-pub(crate) fn lane_exited(lane: u32, reason: String) {
-    if let Some(engine) = ENGINE.get() {
-        engine.lanes().thread_ended(lane, &reason);
-    }
+pub(crate) fn lane_enter(env: Env, lane: u32, number: u32) -> Result<()> {
+    let slot = slot(lane)?;
+    crash_signals::prepare_thread();
+    slot.enter(number);
+    // Before the isolate goes, which other threads ask and terminate.
+    env.add_env_cleanup_hook((), move |()| slot.thread.leave()).map(drop)
+}
+
+/// The main thread has given the order to end the thread of a lane.
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_ordered_to_end(lane: u32, number: u32) -> Result<()> {
+    slot(lane)?.thread.order_was_given(number);
+    Ok(())
+}
+
+/// Whether the calling thread's array buffers count; to be asked after it has made one.
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_counts_array_buffers(lane: u32) -> Result<bool> {
+    Ok(slot(lane)?.thread.counts_array_buffers())
+}
+
+/// The thread of a lane has ended. Returns whether it did so by itself, for no reason that is known.
+#[napi]
+pub(crate) fn lane_exited(lane: u32, reason: String, memory_was_full: bool) -> bool {
+    ENGINE.get().is_some_and(|engine| engine.lanes().thread_ended(lane, &reason, memory_was_full))
 }
 
 /// Waits up to `timeout_ms` for something to run: an invocation as [`describe`] writes it, an empty text when nothing
@@ -136,6 +169,15 @@ pub(crate) fn lane_seed(lane: u32, depth: u32) -> Result<Option<String>> {
 #[napi]
 pub(crate) fn lane_module(lane: u32, path: String) -> Result<Option<String>> {
     Ok(slot(lane)?.module(&path).map(|source| source.to_string()))
+}
+
+/// Translates the lines of a stack into the author's sources.
+///
+/// # Errors
+/// When there is no such lane.
+#[napi]
+pub(crate) fn lane_map_stack(lane: u32, lines: Vec<String>) -> Result<Vec<String>> {
+    Ok(slot(lane)?.lane.map_stack(&lines))
 }
 
 /// Carries out an asynchronous host call. Nothing comes back when it fails: see [`lane_failure`].
@@ -253,7 +295,7 @@ pub(crate) fn lane_observed_time(lane: u32) -> Result<()> {
 /// When there is no such lane.
 #[napi]
 pub(crate) fn lane_start_over(lane: u32) -> Result<()> {
-    slot(lane)?.lane.start_over();
+    slot(lane)?.start_over();
     Ok(())
 }
 
@@ -263,7 +305,7 @@ pub(crate) fn lane_start_over(lane: u32) -> Result<()> {
 /// When there is no such lane.
 #[napi]
 pub(crate) fn lane_finish(lane: u32, ok: bool, payload: String) -> Result<()> {
-    slot(lane)?.lane.finish(outcome(ok, payload));
+    slot(lane)?.finish(outcome(ok, payload));
     Ok(())
 }
 

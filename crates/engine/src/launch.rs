@@ -58,6 +58,8 @@ pub struct EngineConfig {
     pub storage: Option<String>,
     /// How long the bytes of a deleted file stay, in seconds.
     pub deleted_files_kept_s: u64,
+    /// JavaScript heap of one lane, and as much again its array buffers, in MB.
+    pub function_memory_mb: usize,
     /// `tracing` filter, in the syntax of `RUST_LOG`.
     pub log_filter: String,
     /// Which contexts queries and mutations get.
@@ -163,9 +165,10 @@ pub struct ReadyReport {
     pub startup_ms: u64,
 }
 
-/// Flags for the `node` that runs the engine.
-pub fn node_flags() -> Vec<String> {
-    [
+/// Flags for a `node` that runs the default runtime with `memory_mb` MB: the engine's, and those of action hosts.
+pub fn node_flags(memory_mb: usize) -> Vec<String> {
+    const WASM_PAGES_OF_A_MEGABYTE: usize = 16;
+    let mut flags = [
         // Modules of the app are evaluated through `vm.SourceTextModule`, of which Node warns at every start. The flag
         // that silences that one warning is newer than the oldest Node we run on.
         "--experimental-vm-modules",
@@ -178,7 +181,10 @@ pub fn node_flags() -> Vec<String> {
         "--no-compilation-cache",
     ]
     .map(String::from)
-    .to_vec()
+    .to_vec();
+    // Memories of WebAssembly are reserved by the operating system, not by V8, and can be filled in one operation.
+    flags.push(format!("--wasm-max-mem-pages={}", memory_mb * WASM_PAGES_OF_A_MEGABYTE));
+    flags
 }
 
 /// Writes the runtime's JavaScript below `dir` and returns the file that `node` is to run.

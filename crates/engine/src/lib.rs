@@ -13,9 +13,16 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod accidents;
 mod action_host;
 mod addon;
+mod array_buffers;
+mod crash_signals;
+mod flight_record;
+mod lane_thread;
 mod lanes;
 pub mod launch;
+mod node_packages;
 mod thread_time;
+mod v8_isolate;
 mod wiring;

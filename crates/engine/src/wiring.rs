@@ -25,9 +25,13 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use crate::accidents::Accidents;
 use crate::action_host::{ActionTimes, HostProgram, ProcessPool};
+use crate::crash_signals;
+use crate::flight_record::FlightRecord;
 use crate::lanes::Lanes;
 use crate::launch::{EngineConfig, ReadyReport, node_flags};
+use crate::node_packages::NodePackages;
 
 /// How long the engine waits for one that is about to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(6);
@@ -42,8 +46,8 @@ pub(crate) enum EngineEvent {
     TerminateLane {
         /// The lane's number.
         lane: u32,
-        /// Why; comes back when the thread has ended.
-        reason: &'static str,
+        /// The thread's own number; by now it may have been replaced.
+        thread: u32,
     },
 }
 
@@ -74,6 +78,7 @@ struct Running {
     database: Database,
     store: Arc<SqliteStore>,
     runtime: Runtime,
+    record: Arc<FlightRecord>,
     _lock: DirectoryLock,
 }
 
@@ -91,6 +96,10 @@ impl Engine {
             DirectoryLock::acquire(&directory, LockHolder::Engine, LOCK_PATIENCE).map_err(configuration)?;
         let name = InstanceName::from_str(&config.instance_name).map_err(configuration)?;
         let secret = InstanceSecret::from_str(&config.instance_secret_hex).map_err(configuration)?;
+        let accidents = Arc::new(Accidents::open(directory.clone()));
+        let record = FlightRecord::create(&directory.flight_record_file(), config.lanes.max(1))
+            .map_err(|error| EngineError::Failed(format!("cannot write to the data directory: {error}")))?;
+        crash_signals::note_in(record.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("freshet-io")
@@ -113,18 +122,23 @@ impl Engine {
         )
         .map_err(|error| EngineError::Failed(error.to_string()))?;
 
-        let limits = config.limits.calls();
+        let limits = CallLimits {
+            function_memory_mib_max: config.function_memory_mb,
+            action_memory_mib_max: config.limits.action_host_heap_mb as usize,
+            ..config.limits.calls()
+        };
         let actions = Arc::new(ProcessPool::new(
             HostProgram {
                 node: std::env::current_exe()
                     .map_err(|error| EngineError::Failed(format!("cannot find the Node binary: {error}")))?,
                 script: runtime_dir.join("action-host.js"),
-                isolate_flags: node_flags(),
+                isolate_flags: node_flags(config.limits.action_host_heap_mb as usize),
                 heap_megabytes: config.limits.action_host_heap_mb as usize,
                 scratch: config.data_dir.join("action-hosts"),
             },
             ActionTimes { isolate: limits.isolate_action_time_max, node: limits.node_action_time_max },
             config.limits.action_hosts as usize,
+            NodePackages::new(directory.packages_folder()),
         ));
         let logs = Arc::new(LogStream::new());
         let code = Arc::new(LiveCodeCache::new(database.clone()).with_contexts(config.contexts));
@@ -159,11 +173,19 @@ impl Engine {
             site_url: config.site_origin.clone(),
         });
         let queue = functions.lane_queue().clone();
-        deployment.when_live(move || queue.wake());
+        functions.quarantine().set(accidents.quarantined());
+        let released = functions.clone();
+        deployment.when_live(move || {
+            queue.wake();
+            if released.quarantine().lift() {
+                tracing::info!("the app was deployed: no function is in quarantine any more");
+            }
+            accidents.forget();
+        });
         if config.audit_determinism {
             functions.audit_contexts();
         }
-        let lanes = Arc::new(Lanes::new(functions.lane_queue(), config.lanes.max(1)));
+        let lanes = Arc::new(Lanes::new(functions.lane_queue(), &record, config.function_memory_mb << 20));
 
         let configured = deployment.clone();
         let services = Services {
@@ -203,9 +225,14 @@ impl Engine {
             if let Err(error) = configured.reconfigure_authentication().await {
                 tracing::error!(%error, "authentication stays configured as it was; deploy the app again");
             }
+            warming.trim().await;
         });
         let stopping = Arc::new(AtomicBool::new(false));
-        watch_lanes(lanes.clone(), limits, notify, stopping.clone())?;
+        lanes.set_end(
+            &(Arc::new(move |lane, thread| notify(EngineEvent::TerminateLane { lane, thread }))
+                as Arc<dyn Fn(u32, u32) + Send + Sync>),
+        );
+        watch_lanes(lanes.clone(), limits, stopping.clone())?;
 
         let report = ReadyReport {
             api_addr: server.api_addr().to_string(),
@@ -214,7 +241,7 @@ impl Engine {
         };
         drop(_inside);
         let running =
-            Running { server, scheduler, functions, actions, database, store, runtime, _lock: lock };
+            Running { server, scheduler, functions, actions, database, store, runtime, record, _lock: lock };
         Ok((Self { lanes, stopping, running: Mutex::new(Some(running)) }, report))
     }
 
@@ -228,7 +255,8 @@ impl Engine {
             return;
         };
         self.stopping.store(true, Ordering::Relaxed);
-        let Running { server, scheduler, functions, actions, database, store, runtime, _lock } = running;
+        let Running { server, scheduler, functions, actions, database, store, runtime, record, _lock } =
+            running;
         runtime.block_on(async {
             server.shutdown().await;
             scheduler.stop().await;
@@ -246,6 +274,7 @@ impl Engine {
         if let Err(error) = store.close() {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
+        record.close();
     }
 }
 
@@ -277,18 +306,10 @@ fn open_files(
 }
 
 /// Starts the thread that ends calls which run too long.
-fn watch_lanes(
-    lanes: Arc<Lanes>,
-    limits: CallLimits,
-    notify: Box<dyn Fn(EngineEvent) + Send + Sync>,
-    stopping: Arc<AtomicBool>,
-) -> Result<(), EngineError> {
+fn watch_lanes(lanes: Arc<Lanes>, limits: CallLimits, stopping: Arc<AtomicBool>) -> Result<(), EngineError> {
     std::thread::Builder::new()
         .name("freshet-watchdog".into())
-        .spawn(move || {
-            let end = |lane, reason| notify(EngineEvent::TerminateLane { lane, reason });
-            lanes.watch(&limits, &end, &stopping);
-        })
+        .spawn(move || lanes.watch(&limits, &stopping))
         .map(drop)
         .map_err(|error| EngineError::Failed(format!("cannot start threads: {error}")))
 }

@@ -90,6 +90,10 @@ pub(crate) struct ListenArgs {
     /// [env: FRESHET_DELETED_FILES_KEPT] [default: 600]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) deleted_files_kept: Option<u64>,
+    /// JavaScript heap of each thread that runs queries and mutations, and as much again for array buffers, in MB, at least
+    /// 64; a call that needs more fails [env: FRESHET_FUNCTION_MEMORY_MB] [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) function_memory_mb: Option<usize>,
     /// Contexts of queries and mutations: `verified` shares one among the calls of a thread where that cannot be told
     /// from fresh ones, `fresh` evaluates the modules again for each call, `reuse` shares one whatever the code keeps
     /// in it [env: FRESHET_CONTEXTS] [default: verified]

@@ -24,6 +24,11 @@ const LANES_MAX: usize = 256;
 const CACHE_MB_DEFAULT: usize = 64;
 /// SQLite counts in 32 bits, and nobody has a terabyte to spare.
 const CACHE_MB_MAX: usize = 1 << 20;
+/// Memory of functions where nothing else is said, and what may be said: less holds no app, and more is beyond what V8
+/// collects well.
+const FUNCTION_MEMORY_MB_DEFAULT: usize = 256;
+const HEAP_MB_MIN: usize = 64;
+const HEAP_MB_MAX: usize = 16 * 1024;
 
 /// Without need for a smaller one: the server's side takes no memory that depends on it.
 const WINDOW_BITS_DEFAULT: u8 = 15;
@@ -54,6 +59,7 @@ pub(crate) struct ListenSettings {
     pub(crate) cache_mb: usize,
     pub(crate) storage: Option<String>,
     pub(crate) deleted_files_kept_s: u64,
+    pub(crate) function_memory_mb: usize,
     pub(crate) contexts: ContextPolicy,
     /// Base-2 logarithm of the window; `None` to send everything as it is.
     pub(crate) websocket_window_bits: Option<u8>,
@@ -127,13 +133,16 @@ impl ListenSettings {
                 "the number of lanes must be from 1 to {LANES_MAX}, not {lanes}"
             )));
         }
-        let cache_mb = match (args.cache_mb, set("FRESHET_CACHE_MB")) {
-            (Some(cache_mb), _) => cache_mb,
-            (None, Some(text)) => text
-                .parse()
-                .map_err(|_| misconfigured(format!("FRESHET_CACHE_MB: {text:?} is not a number of MB")))?,
-            (None, None) => CACHE_MB_DEFAULT,
+        let megabytes = |flag: Option<usize>, key: &str, default: usize| -> Result<usize> {
+            match (flag, set(key)) {
+                (Some(megabytes), _) => Ok(megabytes),
+                (None, Some(text)) => {
+                    text.parse().map_err(|_| misconfigured(format!("{key}: {text:?} is not a number of MB")))
+                }
+                (None, None) => Ok(default),
+            }
         };
+        let cache_mb = megabytes(args.cache_mb, "FRESHET_CACHE_MB", CACHE_MB_DEFAULT)?;
         if cache_mb == 0 || cache_mb > CACHE_MB_MAX {
             return Err(misconfigured(format!(
                 "the cache must have from 1 to {CACHE_MB_MAX} MB, not {cache_mb}"
@@ -148,6 +157,21 @@ impl ListenSettings {
             })?,
             (None, None) => DELETED_FILES_KEPT_S_DEFAULT,
         };
+        let heap = |flag, name: &str, key: &str, default| -> Result<usize> {
+            let megabytes = megabytes(flag, key, default)?;
+            if !(HEAP_MB_MIN..=HEAP_MB_MAX).contains(&megabytes) {
+                return Err(misconfigured(format!(
+                    "{name} (or {key}) must be from {HEAP_MB_MIN} to {HEAP_MB_MAX} MB, not {megabytes}"
+                )));
+            }
+            Ok(megabytes)
+        };
+        let function_memory_mb = heap(
+            args.function_memory_mb,
+            "--function-memory-mb",
+            "FRESHET_FUNCTION_MEMORY_MB",
+            FUNCTION_MEMORY_MB_DEFAULT,
+        )?;
         let switched_on = |key: &str| set(key).is_some_and(|text| text != "false" && text != "0");
         let contexts = match args.contexts.clone().or_else(|| set("FRESHET_CONTEXTS")) {
             Some(text) => text
@@ -192,6 +216,7 @@ impl ListenSettings {
             cache_mb,
             storage,
             deleted_files_kept_s,
+            function_memory_mb,
             log_filter: set("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
             redact_logs_to_client: args.redact_logs_to_client || switched_on("REDACT_LOGS_TO_CLIENT"),
         })
@@ -354,5 +379,17 @@ mod tests {
         assert_eq!(cache(Some(7), &[("FRESHET_CACHE_MB", "8")]), 7);
         assert_eq!(cache(None, &[("FRESHET_CACHE_MB", "8")]), 8);
         assert_eq!(cache(None, &[("FRESHET_CACHE_MB", "")]), CACHE_MB_DEFAULT);
+    }
+
+    #[test]
+    fn memory_of_functions_is_the_operators_to_choose_within_bounds() {
+        let args = ListenArgs { function_memory_mb: Some(100), ..ListenArgs::default() };
+        let settings = resolve(&args, &[]).unwrap();
+        assert_eq!(settings.function_memory_mb, 100);
+        let error = resolve(&ListenArgs::default(), &[("FRESHET_FUNCTION_MEMORY_MB", "1")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--function-memory-mb (or FRESHET_FUNCTION_MEMORY_MB) must be from 64 to 16384 MB, not 1"
+        );
     }
 }

@@ -43,7 +43,7 @@ impl EngineLaunch {
         let config = serde_json::to_string(&self.config).context("the engine's configuration")?;
         let mut command = Command::new(&self.node);
         command
-            .args(launch::node_flags())
+            .args(launch::node_flags(self.config.function_memory_mb))
             .arg(bootstrap)
             .env(launch::ADDON_ENV, &self.addon)
             .env(launch::CONFIG_ENV, config)

@@ -192,17 +192,14 @@ impl ActionExecution {
                 self.path.function(),
                 limits.node_action_time_max.as_secs()
             ),
-            (HostFailure::OutOfMemory, Environment::Isolate) => format!(
+            (HostFailure::OutOfMemory, _) => format!(
                 "JavaScript execution ran out of memory (maximum memory usage: {} MB)\n",
-                limits.heap_mib_max
+                limits.action_memory_mib_max
             ),
-            (HostFailure::OutOfMemory, Environment::Node) => {
-                "JavaScript execution ran out of memory\n".into()
-            }
             (HostFailure::Crashed(detail), _) => {
                 tracing::error!(function = %self.identifier, request_id = %self.request_id, detail,
                     "an action host died");
-                "Transient error while executing action\n".into()
+                format!("Transient error while executing action: {detail}\n")
             }
         }
     }

@@ -163,6 +163,9 @@ impl Attempt {
             }
             _ => resolve(&self.code, &call.path, &call.component, kind, access(call))?,
         };
+        if let Some(refusal) = self.services.quarantine.refusal(&call.path) {
+            return Err(refusal);
+        }
         let arguments = check_arguments(
             &call.path,
             &call.args,
@@ -337,7 +340,7 @@ impl Attempt {
             }
             LaneFailure::OutOfMemory => format!(
                 "JavaScript execution ran out of memory (maximum memory usage: {} MB)",
-                limits.heap_mib_max
+                limits.function_memory_mib_max
             ),
             LaneFailure::Crashed => {
                 return Verdict::Done(Err(CallError::internal(&"a lane died while it ran a function")));

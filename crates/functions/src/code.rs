@@ -37,6 +37,7 @@ impl LiveCode {
             package: Arc::new(CodePackage {
                 version: 0,
                 modules: BTreeMap::new(),
+                node_packages: Vec::new(),
                 import_seed: [0; 32],
                 import_time_ms: 0.0,
             }),

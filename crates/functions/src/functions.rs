@@ -18,6 +18,7 @@ use crate::lane_call::{LaneCall, LaneOutcome, MutationGuard};
 use crate::lane_queue::LaneQueue;
 use crate::metrics::FunctionMetrics;
 use crate::own_transaction::durability_failure;
+use crate::quarantine::Quarantine;
 use crate::resolve::{Access, find, not_found_text};
 use crate::services::{FunctionsConfig, FunctionsSettings, Services};
 use crate::session_requests::SessionGuard;
@@ -81,6 +82,11 @@ impl Functions {
     /// Changes whenever the deployment accepts other tokens than before.
     pub fn auth_changes(&self) -> watch::Receiver<u64> {
         self.services.authenticator.changes()
+    }
+
+    /// Functions that are kept from running.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.services.quarantine
     }
 
     /// Refuses further calls and fails those that wait for a lane.

@@ -43,6 +43,15 @@ pub struct Module {
     pub environment: Environment,
 }
 
+/// An npm package at an exact version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodePackage {
+    /// Package name.
+    pub name: String,
+    /// Exact version.
+    pub version: String,
+}
+
 /// An immutable set of modules that belong together: one pushed version of the app's code.
 #[derive(Clone, Debug)]
 pub struct CodePackage {
@@ -50,6 +59,8 @@ pub struct CodePackage {
     pub version: u64,
     /// Modules by canonical path.
     pub modules: BTreeMap<String, Arc<Module>>,
+    /// npm packages that `"use node"` modules import; the host has them installed.
+    pub node_packages: Vec<NodePackage>,
     /// Seed of `Math.random` while modules are evaluated.
     pub import_seed: [u8; 32],
     /// `Date.now()` while modules are evaluated, in milliseconds since the Unix epoch.
@@ -368,6 +379,19 @@ pub trait ActionHost: Send + Sync + 'static {
         job: HttpActionJob,
         callbacks: Arc<dyn ActionCallbacks>,
     ) -> Result<HttpActionResponse, HttpActionFailure>;
+
+    /// Installs npm packages for `"use node"` modules, unless that was done before, and gives the name under which they are
+    /// kept.
+    ///
+    /// # Errors
+    /// For the developer: what could not be installed, and why.
+    async fn install(&self, packages: &[NodePackage]) -> Result<String, String> {
+        Err(format!(
+            "This server cannot install npm packages, but the push asks for {}. Remove `node.externalPackages` from \
+             convex.json, so that the packages are bundled.",
+            packages.iter().map(|it| format!("{}@{}", it.name, it.version)).collect::<Vec<_>>().join(", ")
+        ))
+    }
 
     /// Evaluates modules at push time; one reply for each task, in order.
     async fn evaluate(&self, job: EvaluationJob) -> Result<Vec<EvaluationReply>, HostFailure>;

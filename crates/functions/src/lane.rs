@@ -195,6 +195,12 @@ impl Lane {
         self.with_attempt(|attempt| attempt.end_nested(outcome))
     }
 
+    /// Translates the lines of a stack into the author's sources; those of no interest are left out.
+    pub fn map_stack(&self, lines: &[String]) -> Vec<String> {
+        self.with_attempt(|attempt| Ok(attempt.services.stacks.lines(lines, &attempt.code.package)))
+            .unwrap_or_default()
+    }
+
     /// Records one console line.
     pub fn log(&self, line: LogLine) {
         // Lines of a call that is gone have no reader.

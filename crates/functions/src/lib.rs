@@ -43,6 +43,7 @@ mod native_call;
 mod nested;
 mod one_off;
 mod own_transaction;
+pub mod quarantine;
 mod remembered;
 mod request_id;
 mod resolve;

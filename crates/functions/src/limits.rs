@@ -13,8 +13,11 @@ pub struct CallLimits {
     pub isolate_action_time_max: Duration,
     /// Time that a `"use node"` action may take; the host enforces it.
     pub node_action_time_max: Duration,
-    /// JavaScript heap of a query or mutation in MiB; only used for the text of the failure.
-    pub heap_mib_max: usize,
+    /// JavaScript heap of the thread that runs a query or mutation, and as much again its array buffers, in MiB; the host
+    /// enforces it.
+    pub function_memory_mib_max: usize,
+    /// JavaScript heap of the process that runs an action, in MiB; the host enforces it.
+    pub action_memory_mib_max: usize,
     /// Arguments of one call, in bytes of the value model.
     pub args_bytes_max: usize,
     /// Arguments of one `"use node"` action, in bytes of the value model.
@@ -59,7 +62,8 @@ impl Default for CallLimits {
             total_time_max: Duration::from_secs(15),
             isolate_action_time_max: Duration::from_secs(1800),
             node_action_time_max: Duration::from_secs(600),
-            heap_mib_max: 64,
+            function_memory_mib_max: 256,
+            action_memory_mib_max: 512,
             args_bytes_max: 16 * MIB,
             node_args_bytes_max: 5 * MIB,
             result_bytes_max: 16 * MIB,

@@ -95,6 +95,9 @@ pub(crate) fn begin(attempt: &mut Attempt, args: &str) -> Result<String, Fault> 
     let code = attempt.code.clone();
     let function =
         resolve(&code, &path, &app(), function_kind(kind), Access::Internal).map_err(Fault::developer)?;
+    if let Some(refusal) = attempt.services.quarantine.refusal(&path) {
+        return Err(Fault::developer(refusal));
+    }
     let placeholders = match caller {
         TransactionKind::Mutation => Placeholders::Allowed,
         TransactionKind::Query => Placeholders::Refused,

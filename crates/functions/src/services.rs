@@ -19,6 +19,7 @@ use crate::limits::CallLimits;
 use crate::metrics::FunctionMetrics;
 use crate::native::NativeFunctions;
 use crate::own_transaction::begin_query;
+use crate::quarantine::Quarantine;
 use crate::scheduler::backlog::ScheduleMeters;
 use crate::session_requests::Sessions;
 use crate::stack::StackMapper;
@@ -72,6 +73,8 @@ pub(crate) struct Services {
     pub(crate) limits: CallLimits,
     pub(crate) stacks: StackMapper,
     pub(crate) sessions: Sessions,
+    /// Functions that may not run.
+    pub(crate) quarantine: Quarantine,
     /// Set while contexts are audited.
     pub(crate) audit: OnceLock<Audit>,
     /// Bound the actions that run at the same time, by environment.
@@ -124,6 +127,7 @@ impl Services {
             settings: config.settings,
             stacks: StackMapper::default(),
             sessions: Sessions::default(),
+            quarantine: Quarantine::default(),
             audit: OnceLock::new(),
             isolate_slots: ActionSlots::new(limits.isolate_actions_max),
             node_slots: ActionSlots::new(limits.node_actions_max),

@@ -72,7 +72,12 @@ impl StackMapper {
     }
 
     fn frames(&self, error: &JsError, code: &CodePackage) -> Vec<String> {
-        let mapped: Vec<Mapped> = error.frames.iter().filter_map(|line| self.frame(line, code)).collect();
+        self.lines(&error.frames, code)
+    }
+
+    /// Lines of a stack, as a host has them, with places in the author's sources.
+    pub(crate) fn lines(&self, lines: &[String], code: &CodePackage) -> Vec<String> {
+        let mapped: Vec<Mapped> = lines.iter().filter_map(|line| self.frame(line, code)).collect();
         let own = |frame: &Mapped| !frame.internal;
         let (Some(first), Some(last)) = (mapped.iter().position(own), mapped.iter().rposition(own)) else {
             return Vec::new();
@@ -195,6 +200,7 @@ mod tests {
                 ),
                 ("plain.js".into(), Arc::new(module("plain.js", None))),
             ]),
+            node_packages: Vec::new(),
             import_seed: [0; 32],
             import_time_ms: 0.0,
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::durable_file::create_private_dir;
+use crate::durable_file::{create_private_dir, write_private};
 
 /// A data directory that exists.
 #[derive(Clone, Debug)]
@@ -57,6 +57,30 @@ impl DataDirectory {
     /// The folder for scratch files. Not made here.
     pub fn scratch_folder(&self) -> PathBuf {
         self.path.join("tmp")
+    }
+
+    /// What lanes are running, for the engine that comes after a crash. Not made here.
+    pub fn flight_record_file(&self) -> PathBuf {
+        self.path.join("flight-record")
+    }
+
+    /// Crashes, and the functions that were to blame. Not made here.
+    pub fn quarantine_file(&self) -> PathBuf {
+        self.path.join("quarantine.json")
+    }
+
+    /// The folder of npm packages that apps have asked for. Not made here.
+    pub fn packages_folder(&self) -> PathBuf {
+        self.path.join("node-packages")
+    }
+
+    /// Puts a small file of the directory in the place of an older one, so that a power cut leaves one or the other. Its
+    /// owner alone can read it. The caller makes sure that nobody else writes it at the same time.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn replace_file(&self, path: &Path, contents: &str) -> io::Result<()> {
+        write_private(path, contents)
     }
 
     pub(crate) fn credentials_folder(&self) -> PathBuf {

@@ -58,7 +58,7 @@ pub(crate) async fn read(input: &mut (impl AsyncRead + Unpin)) -> std::io::Resul
     if length > FRAME_BYTES_MAX || kind > KIND_BODY || (kind == KIND_BODY && length < 4) {
         return Err(std::io::Error::new(
             std::io::ErrorKind::InvalidData,
-            "the action host wrote something that is not a frame to its channel",
+            "wrote something to its channel to the engine that is not meant for it",
         ));
     }
     let mut payload = BytesMut::zeroed(length);

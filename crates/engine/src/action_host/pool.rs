@@ -1,6 +1,7 @@
 //! The pool of action host processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +9,25 @@ use async_trait::async_trait;
 use freshet_functions::host::{
     ActionCallbacks, ActionHost, ActionJob, CodePackage, Environment, EvaluationError, EvaluationJob,
     EvaluationReply, EvaluationTask, HostFailure, HostProcessStatistics, HttpActionFailure, HttpActionJob,
-    HttpActionResponse, JsError, Outcome,
+    HttpActionResponse, JsError, NodePackage, Outcome,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::bodies;
-use super::process::{HostKind, HostProcess, HostProgram, Lease, Waiting};
+use super::process::{HostProcess, Lease, Waiting};
 use super::protocol::ToHost;
+use super::spawn::{HostKind, HostProgram};
+use super::suspects::Suspects;
+use crate::node_packages::NodePackages;
 
-/// Invocations that share a process before another process is started.
-const INVOCATIONS_PER_PROCESS: usize = 32;
+/// Invocations that share a process before another process is started. An action that exhausts the memory of its process, or
+/// crashes it, takes these along.
+const INVOCATIONS_PER_PROCESS: usize = 8;
+/// Processes for functions that are run apart from others.
+const APART_MAX: usize = 4;
+/// How long a process without work is kept; one of them stays for good.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Time that the evaluation of one module may take.
 const EVALUATION_MAX: Duration = Duration::from_secs(4);
 
@@ -37,6 +46,18 @@ pub(crate) struct ProcessPool {
     isolates_max: usize,
     isolates: Mutex<Vec<Arc<HostProcess>>>,
     node: Mutex<Option<NodeProcess>>,
+    suspects: Arc<Suspects>,
+    apart: Mutex<VecDeque<Apart>>,
+    packages: NodePackages,
+}
+
+/// A process for one function that is suspected of ending processes.
+struct Apart {
+    function: String,
+    kind: HostKind,
+    version: u64,
+    env: BTreeMap<String, String>,
+    process: Arc<HostProcess>,
 }
 
 /// A process for `"use node"` actions keeps module state, so it serves one version of code and environment only.
@@ -47,10 +68,19 @@ struct NodeProcess {
 }
 
 impl ProcessPool {
-    pub(crate) fn new(program: HostProgram, times: ActionTimes, isolates_max: usize) -> Self {
+    pub(crate) fn new(program: HostProgram, times: ActionTimes, isolates_max: usize, packages: NodePackages) -> Self {
         // What processes of an engine that was killed have left behind.
         let _ = std::fs::remove_dir_all(&program.scratch);
-        Self { program, times, isolates_max, isolates: Mutex::default(), node: Mutex::default() }
+        Self {
+            program,
+            times,
+            isolates_max,
+            isolates: Mutex::default(),
+            node: Mutex::default(),
+            suspects: Arc::default(),
+            apart: Mutex::default(),
+            packages,
+        }
     }
 
     /// Starts the first process ahead of the first action.
@@ -58,13 +88,38 @@ impl ProcessPool {
         self.isolate(None).await.map(drop)
     }
 
+    /// Ends processes that have had no work for a while, for as long as the pool exists.
+    pub(crate) async fn trim(&self) {
+        loop {
+            tokio::time::sleep(IDLE_MAX / 2).await;
+            let mut isolates = self.isolates.lock().await;
+            isolates.retain(|process| process.is_alive());
+            while isolates.len() > 1
+                && let Some(index) = isolates.iter().rposition(|process| process.idle_for() > IDLE_MAX)
+            {
+                isolates.remove(index).terminate("was not needed any more");
+            }
+            drop(isolates);
+            self.apart.lock().await.retain(|apart| {
+                let is_needed = apart.process.is_alive() && apart.process.idle_for() <= IDLE_MAX;
+                if !is_needed {
+                    apart.process.terminate("was not needed any more");
+                }
+                is_needed
+            });
+        }
+    }
+
     /// Ends all processes.
     pub(crate) async fn shut_down(&self) {
+        for apart in self.apart.lock().await.drain(..) {
+            apart.process.terminate("is shut down with the server");
+        }
         for process in self.isolates.lock().await.drain(..) {
-            process.terminate("the server is shutting down");
+            process.terminate("is shut down with the server");
         }
         if let Some(node) = self.node.lock().await.take() {
-            node.process.terminate("the server is shutting down");
+            node.process.terminate("is shut down with the server");
         }
     }
 
@@ -80,16 +135,61 @@ impl ProcessPool {
                 process
             }
             _ => {
-                let process = HostProcess::start(&self.program, HostKind::Isolate, &BTreeMap::new()).await?;
+                let process =
+                    HostProcess::start(&self.program, HostKind::Isolate, &BTreeMap::new(), &self.suspects)
+                        .await?;
                 processes.push(process.clone());
                 process
             }
         };
         if let Some(code) = code {
             process.drop_old_code(code.version).await;
-            process.send_code(code).await?;
+            process.send_code(code, None).await?;
         }
         Ok(process.lease())
+    }
+
+    /// Where the npm packages of the code are, for Node. They are installed anew where they are missing, as in a data
+    /// directory that was restored without them.
+    async fn node_modules(&self, kind: HostKind, code: &CodePackage) -> Result<Option<PathBuf>, HostFailure> {
+        if kind == HostKind::Isolate || code.node_packages.is_empty() {
+            return Ok(None);
+        }
+        let name = self.packages.ensure(&code.node_packages).await.map_err(HostFailure::Crashed)?;
+        Ok(Some(self.packages.modules_folder(&name)))
+    }
+
+    /// A process for a function that is not to share one with others. The environment counts for Node alone.
+    async fn apart(
+        &self,
+        function: &str,
+        kind: HostKind,
+        code: &CodePackage,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Lease, HostFailure> {
+        let mut all = self.apart.lock().await;
+        all.retain(|apart| apart.process.is_alive());
+        let fits = |apart: &&Apart| {
+            apart.function == function
+                && apart.version == code.version
+                && apart.kind == kind
+                && apart.env == *env
+        };
+        if let Some(own) = all.iter().find(fits) {
+            return Ok(own.process.lease());
+        }
+        if all.len() >= APART_MAX
+            && let Some(oldest) = all.pop_front()
+        {
+            tokio::spawn(retire(oldest.process));
+        }
+        let node_modules = self.node_modules(kind, code).await?;
+        let process = HostProcess::start(&self.program, kind, env, &self.suspects).await?;
+        process.send_code(code, node_modules.as_deref()).await?;
+        let lease = process.lease();
+        let (function, env) = (function.to_owned(), env.clone());
+        all.push_back(Apart { function, kind, version: code.version, env, process });
+        Ok(lease)
     }
 
     /// The `"use node"` process for this code and environment; an older one ends when its actions have.
@@ -105,12 +205,18 @@ impl ProcessPool {
         if let Some(old) = slot.take() {
             tokio::spawn(retire(old.process));
         }
-        let process = HostProcess::start(&self.program, HostKind::Node, env).await?;
-        process.send_code(code).await?;
+        let node_modules = self.node_modules(HostKind::Node, code).await?;
+        let process = HostProcess::start(&self.program, HostKind::Node, env, &self.suspects).await?;
+        process.send_code(code, node_modules.as_deref()).await?;
         let lease = process.lease();
         *slot = Some(NodeProcess { version: code.version, env: env.clone(), process });
         Ok(lease)
     }
+}
+
+/// How a function is called among suspects: other code is another function.
+fn suspect_name(code: &CodePackage, module_path: &str, export_name: &str) -> String {
+    format!("{} {module_path}:{export_name}", code.version)
 }
 
 /// Waits until nobody uses a process and ends it.
@@ -118,7 +224,7 @@ async fn retire(process: Arc<HostProcess>) {
     while process.is_alive() && process.load() > 0 {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    process.terminate("the app was deployed anew");
+    process.terminate("was replaced because the app was deployed anew");
 }
 
 /// Tells a process that nobody waits for an invocation any more.
@@ -165,13 +271,24 @@ impl ActionHost for ProcessPool {
         callbacks: Arc<dyn ActionCallbacks>,
     ) -> Result<Outcome, HostFailure> {
         let environment = environment_of(&job.code, &job.module_path);
-        let (lease, limit) = match environment {
-            Environment::Isolate => (self.isolate(Some(&job.code)).await?, self.times.isolate),
-            Environment::Node => (self.node(&job.code, &job.env).await?, self.times.node),
+        let name = suspect_name(&job.code, &job.module_path, &job.export_name);
+        let lease = match environment {
+            Environment::Isolate if self.suspects.contains(&name) => {
+                self.apart(&name, HostKind::Isolate, &job.code, &BTreeMap::new()).await?
+            }
+            Environment::Isolate => self.isolate(Some(&job.code)).await?,
+            Environment::Node if self.suspects.contains(&name) => {
+                self.apart(&name, HostKind::Node, &job.code, &job.env).await?
+            }
+            Environment::Node => self.node(&job.code, &job.env).await?,
+        };
+        let limit = match environment {
+            Environment::Isolate => self.times.isolate,
+            Environment::Node => self.times.node,
         };
         let process = &lease.process;
         let (sender, outcome) = oneshot::channel();
-        process.register(&job.invocation_id, Waiting::Action { outcome: sender, callbacks });
+        process.register(&job.invocation_id, name, Waiting::Action { outcome: sender, callbacks });
         let mut abandon = Abandon { process: process.clone(), id: job.invocation_id.clone(), armed: true };
         process
             .send(&ToHost::Action {
@@ -198,7 +315,13 @@ impl ActionHost for ProcessPool {
         job: HttpActionJob,
         callbacks: Arc<dyn ActionCallbacks>,
     ) -> Result<HttpActionResponse, HttpActionFailure> {
-        let lease = self.isolate(Some(&job.code)).await.map_err(HttpActionFailure::Host)?;
+        let name = suspect_name(&job.code, "http.js", &format!("{} {}", job.method, job.routed_path));
+        let lease = if self.suspects.contains(&name) {
+            self.apart(&name, HostKind::Isolate, &job.code, &BTreeMap::new()).await
+        } else {
+            self.isolate(Some(&job.code)).await
+        };
+        let lease = lease.map_err(HttpActionFailure::Host)?;
         let process = &lease.process;
         let deadline = Instant::now() + self.times.isolate;
         let id = job.invocation_id.clone();
@@ -210,8 +333,11 @@ impl ActionHost for ProcessPool {
             stream
         });
         let (sender, mut head) = oneshot::channel();
-        process
-            .register(&id, Waiting::Http { head: Some(sender), response_stream, request_stream, callbacks });
+        process.register(
+            &id,
+            name,
+            Waiting::Http { head: Some(sender), response_stream, request_stream, callbacks },
+        );
         let mut abandon = Abandon { process: process.clone(), id: id.clone(), armed: true };
         let message = ToHost::Http {
             id: &id,
@@ -257,6 +383,10 @@ impl ActionHost for ProcessPool {
         Ok(HttpActionResponse { status: head.status, headers: head.headers, body })
     }
 
+    async fn install(&self, packages: &[NodePackage]) -> Result<String, String> {
+        self.packages.ensure(packages).await
+    }
+
     async fn evaluate(&self, job: EvaluationJob) -> Result<Vec<EvaluationReply>, HostFailure> {
         let mut replies: Vec<Option<EvaluationReply>> = vec![None; job.tasks.len()];
         for kind in [HostKind::Isolate, HostKind::Node] {
@@ -267,9 +397,10 @@ impl ActionHost for ProcessPool {
             }
             let tasks: Vec<EvaluationTask> = chosen.iter().map(|index| job.tasks[*index].clone()).collect();
             // Pushed code is unknown code: it gets a process of its own, which ends with the evaluation.
-            let process = HostProcess::start(&self.program, kind, &job.env).await?;
-            let found = evaluate_in(&process, &job, &tasks).await;
-            process.terminate("the evaluation is over");
+            let node_modules = self.node_modules(kind, &job.code).await?;
+            let process = HostProcess::start(&self.program, kind, &job.env, &Arc::default()).await?;
+            let found = evaluate_in(&process, &job, &tasks, node_modules.as_deref()).await;
+            process.terminate("ended with the evaluation");
             for (index, reply) in chosen.into_iter().zip(found?) {
                 replies[index] = Some(reply);
             }
@@ -286,11 +417,12 @@ async fn evaluate_in(
     process: &Arc<HostProcess>,
     job: &EvaluationJob,
     tasks: &[EvaluationTask],
+    node_modules: Option<&Path>,
 ) -> Result<Vec<EvaluationReply>, HostFailure> {
     const ID: &str = "evaluation";
     let (sender, mut incoming) = mpsc::unbounded_channel();
-    process.send_code(&job.code).await?;
-    process.register(ID, Waiting::Evaluation { replies: sender });
+    process.send_code(&job.code, node_modules).await?;
+    process.register(ID, ID.to_owned(), Waiting::Evaluation { replies: sender });
     let version = job.code.version.to_string();
     process.send(&ToHost::Evaluate { id: ID, version, env: &job.env, tasks }).await?;
     let mut replies = Vec::with_capacity(tasks.len());

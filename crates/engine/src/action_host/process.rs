@@ -6,11 +6,10 @@
 //! life.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use freshet_functions::host::{
@@ -19,42 +18,29 @@ use freshet_functions::host::{
 use freshet_functions::log::LogLine;
 use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::blobs::{self, Transfer};
 use super::frame::{self, Frame};
 use super::protocol::{FromHost, PackageModule, ToHost};
+use super::spawn::{self, HostKind, HostProgram, Spawned};
+use super::suspects::Suspects;
 
 /// A process that answers no ping for this long is stuck in user code and is killed.
 const UNRESPONSIVE_MAX: Duration = Duration::from_secs(30);
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Frames that wait for the process to read; each is at most one message or one piece of a body.
 const OUTGOING_FRAMES_MAX: usize = 1024;
+/// How long a process that has ended may still be read from: what it sent last, unless it left children that hold on to the
+/// channel.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
 /// Pieces of a response that the process may send before they are taken; mirrored in `runtime/src/bodies.ts`.
 const BODY_WINDOW: usize = 16;
 /// Numbers of bodies that the process gives begin here; those below are the engine's.
 const BLOB_STREAMS_FROM: u32 = 1 << 31;
 /// Files that one invocation may store and read at a time. The process keeps to half of it, and queues the others.
 const BLOBS_MAX: usize = 16;
-
-/// Which runtime a process offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HostKind {
-    Isolate,
-    Node,
-}
-
-/// How to start processes.
-#[derive(Clone, Debug)]
-pub(crate) struct HostProgram {
-    pub(crate) node: PathBuf,
-    pub(crate) script: PathBuf,
-    pub(crate) isolate_flags: Vec<String>,
-    pub(crate) heap_megabytes: usize,
-    /// Where processes keep files; each has a folder of its own in it, which goes when the process does.
-    pub(crate) scratch: PathBuf,
-}
 
 /// What one invocation waits for.
 pub(crate) enum Waiting {
@@ -96,16 +82,39 @@ pub(crate) struct HostProcess {
     versions: Mutex<HashSet<u64>>,
     /// Number of leases.
     load: AtomicUsize,
+    /// When the last lease ended.
+    idle_since: Mutex<Instant>,
     next_stream: AtomicU32,
     last_pong: AtomicU64,
     /// Becomes the reason when the process has ended.
-    ended: watch::Sender<Option<String>>,
+    ended: watch::Sender<Option<End>>,
     kill: mpsc::Sender<String>,
+    /// Told which functions were running when it ended.
+    suspects: Arc<Suspects>,
+    /// For the text of failures.
+    heap_megabytes: usize,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug)]
+struct End {
+    cause: Cause,
+    /// Invocations that it was running.
+    running: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Cause {
+    OutOfMemory,
+    /// Any other, in words that continue "its process".
+    Other(String),
 }
 
 #[derive(Default)]
 struct Table {
     invocations: HashMap<String, Waiting>,
+    /// Names of their functions.
+    functions: HashMap<String, String>,
     responses: HashMap<u32, mpsc::Sender<Piece>>,
     request_credits: HashMap<u32, mpsc::UnboundedSender<()>>,
     /// Bodies of the files that an invocation stores or reads just now; their numbers are the process's own.
@@ -116,6 +125,7 @@ impl Table {
     /// Takes an invocation out, and with it whatever waits for leave to send it more.
     fn remove(&mut self, id: &str) -> Option<Waiting> {
         let waiting = self.invocations.remove(id)?;
+        self.functions.remove(id);
         if let Waiting::Http { request_stream: Some(stream), .. } = &waiting {
             self.request_credits.remove(stream);
         }
@@ -134,6 +144,7 @@ pub(crate) struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        *self.process.idle_since.lock() = Instant::now();
         self.process.load.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -147,12 +158,12 @@ impl HostProcess {
         program: &HostProgram,
         kind: HostKind,
         env: &BTreeMap<String, String>,
+        suspects: &Arc<Suspects>,
     ) -> Result<Arc<Self>, HostFailure> {
         let folder = program.scratch.join(SCRATCH_NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
-        let mut child = spawn(program, kind, env, &folder)
-            .map_err(|error| HostFailure::Crashed(format!("cannot start an action host: {error}")))?;
-        let mut input = child.stdin.take().expect("stdin is piped");
-        let output = child.stdout.take().expect("stdout is piped");
+        let mut spawned = spawn::spawn(program, kind, env, &folder)
+            .map_err(|error| HostFailure::Crashed(format!("its process could not be started: {error}")))?;
+        let (output, mut input) = spawned.channel.take().expect("a new process has a channel").into_split();
         let (outgoing, mut frames) = mpsc::channel::<Bytes>(OUTGOING_FRAMES_MAX);
         let (kill, kill_requests) = mpsc::channel(1);
         let process = Arc::new(Self {
@@ -162,10 +173,13 @@ impl HostProcess {
             table: Mutex::default(),
             versions: Mutex::default(),
             load: AtomicUsize::new(0),
+            idle_since: Mutex::new(Instant::now()),
             next_stream: AtomicU32::new(1),
             last_pong: AtomicU64::new(0),
             ended: watch::Sender::new(None),
             kill,
+            suspects: suspects.clone(),
+            heap_megabytes: program.heap_megabytes,
         });
         tokio::spawn(async move {
             while let Some(frame) = frames.recv().await {
@@ -176,7 +190,7 @@ impl HostProcess {
             }
         });
         let (ready_sender, ready) = oneshot::channel();
-        let supervision = process.clone().supervise(child, output, kill_requests, ready_sender);
+        let supervision = process.clone().supervise(spawned, output, kill_requests, ready_sender);
         tokio::spawn(async move {
             supervision.await;
             // Only processes that were sent Node modules have made one.
@@ -188,8 +202,8 @@ impl HostProcess {
                 Ok(process)
             }
             _ => {
-                process.terminate("the action host did not start");
-                Err(HostFailure::Crashed("the action host did not start".into()))
+                process.terminate("did not start");
+                Err(HostFailure::Crashed("its process did not start".into()))
             }
         }
     }
@@ -202,6 +216,11 @@ impl HostProcess {
     /// Number of those who use the process.
     pub(crate) fn load(&self) -> usize {
         self.load.load(Ordering::Acquire)
+    }
+
+    /// How long nobody has used it.
+    pub(crate) fn idle_for(&self) -> Duration {
+        if self.load() > 0 { Duration::ZERO } else { self.idle_since.lock().elapsed() }
     }
 
     pub(crate) fn lease(self: &Arc<Self>) -> Lease {
@@ -219,11 +238,15 @@ impl HostProcess {
         let _ = self.kill.try_send(reason.to_owned());
     }
 
-    /// Sends a package unless the process has it.
+    /// Sends a package unless the process has it; `node_modules` is where its npm packages are.
     ///
     /// # Errors
     /// When the process has ended.
-    pub(crate) async fn send_code(&self, code: &CodePackage) -> Result<(), HostFailure> {
+    pub(crate) async fn send_code(
+        &self,
+        code: &CodePackage,
+        node_modules: Option<&Path>,
+    ) -> Result<(), HostFailure> {
         if !self.versions.lock().insert(code.version) {
             return Ok(());
         }
@@ -233,12 +256,14 @@ impl HostProcess {
             .map(|module| PackageModule {
                 path: &module.path,
                 source: &module.source,
+                source_map: module.source_map.as_deref(),
                 environment: module.environment,
             })
             .collect();
         self.send(&ToHost::Code {
             version: code.version.to_string(),
             modules,
+            node_modules,
             import_seed: hex::encode(code.import_seed),
             import_time_ms: code.import_time_ms,
         })
@@ -278,8 +303,11 @@ impl HostProcess {
         let _ = self.outgoing.try_send(frame::message(&json));
     }
 
-    pub(crate) fn register(&self, id: &str, waiting: Waiting) {
-        self.table.lock().invocations.insert(id.to_owned(), waiting);
+    /// Notes who waits for an invocation of `function`.
+    pub(crate) fn register(&self, id: &str, function: String, waiting: Waiting) {
+        let mut table = self.table.lock();
+        table.functions.insert(id.to_owned(), function);
+        table.invocations.insert(id.to_owned(), waiting);
     }
 
     /// Gives an invocation up: nobody waits for it any more, and its work is to end.
@@ -313,26 +341,36 @@ impl HostProcess {
         self.table.lock().request_credits.remove(&stream);
     }
 
-    /// Why nothing more comes from the process.
+    /// Why nothing more comes from the process, for those who waited for it.
     pub(crate) fn failure(&self) -> HostFailure {
-        let reason = self.ended.borrow().clone();
-        match reason {
-            Some(reason) if reason == OUT_OF_MEMORY => HostFailure::OutOfMemory,
-            Some(reason) => HostFailure::Crashed(reason),
-            None => HostFailure::Crashed("the action host went away".into()),
+        let Some(End { cause, running }) = self.ended.borrow().clone() else {
+            return HostFailure::Crashed("its process went away".into());
+        };
+        let others = match running.saturating_sub(1) {
+            0 => String::new(),
+            1 => ", while another action was running in it".into(),
+            others => format!(", while {others} other actions were running in it"),
+        };
+        match cause {
+            Cause::OutOfMemory if running <= 1 => HostFailure::OutOfMemory,
+            Cause::OutOfMemory => HostFailure::Crashed(format!(
+                "its process ran out of memory (maximum memory usage: {} MB){others}",
+                self.heap_megabytes
+            )),
+            Cause::Other(text) => HostFailure::Crashed(format!("its process {text}{others}")),
         }
     }
 
     async fn supervise(
         self: Arc<Self>,
-        mut child: Child,
-        output: tokio::process::ChildStdout,
+        mut spawned: Spawned,
+        output: OwnedReadHalf,
         mut kill_requests: mpsc::Receiver<String>,
         ready: oneshot::Sender<()>,
     ) {
         let mut output = BufReader::with_capacity(64 * 1024, output);
         let mut ready = Some(ready);
-        let reason = loop {
+        let killed = loop {
             tokio::select! {
                 frame = frame::read(&mut output) => match frame {
                     Ok(Some(frame)) => {
@@ -344,26 +382,47 @@ impl HostProcess {
                     Err(error) => break Some(error.to_string()),
                 },
                 request = kill_requests.recv() => break request,
+                // A child of its own may hold the channel open.
+                _ = spawned.child.wait() => {
+                    while let Ok(Ok(Some(frame))) =
+                        tokio::time::timeout(LAST_WORDS_MAX, frame::read(&mut output)).await
+                    {
+                        if self.receive(frame, &mut ready).is_err() {
+                            break;
+                        }
+                    }
+                    break None;
+                }
             }
         };
-        let reason = match reason {
+        let cause = match killed {
             Some(reason) => {
                 // An error here means that it is dead already.
-                let _ = child.kill().await;
-                reason
+                let _ = spawned.child.kill().await;
+                Cause::Other(reason)
             }
-            None => match child.wait().await {
-                Ok(status) => describe_exit(status),
-                Err(error) => error.to_string(),
-            },
+            None => {
+                let ended = tokio::time::timeout(LAST_WORDS_MAX, spawned.child.wait()).await;
+                // It has closed its channel and goes on: nobody can use it any more.
+                let _ = spawned.child.start_kill();
+                match ended {
+                    Ok(Ok(status)) if spawn::is_out_of_memory(status, &mut spawned).await => {
+                        Cause::OutOfMemory
+                    }
+                    Ok(Ok(status)) => Cause::Other(spawn::describe_exit(status)),
+                    Ok(Err(error)) => Cause::Other(error.to_string()),
+                    Err(_elapsed) => Cause::Other("closed its channel to the engine".into()),
+                }
+            }
         };
-        tracing::debug!(kind = ?self.kind, reason, "an action host ended");
-        self.ended.send_replace(Some(reason));
-        self.fail_everything();
+        tracing::debug!(kind = ?self.kind, ?cause, "an action host ended");
+        self.fail_everything(cause);
     }
 
-    fn fail_everything(&self) {
+    fn fail_everything(&self, cause: Cause) {
         let table = std::mem::take(&mut *self.table.lock());
+        self.suspects.add(table.functions.into_values());
+        self.ended.send_replace(Some(End { cause, running: table.invocations.len() }));
         for (_, waiting) in table.invocations {
             match waiting {
                 // Those who have gone need no answer.
@@ -390,14 +449,14 @@ impl HostProcess {
                 let response = self.table.lock().responses.get(&stream).cloned();
                 return match response.map(|response| response.try_send(Piece::Bytes(bytes))) {
                     Some(Err(mpsc::error::TrySendError::Full(_))) => {
-                        Err("the action host ignored the flow control of a response body".into())
+                        Err("ignored the flow control of a response body".into())
                     }
                     _ => Ok(()),
                 };
             }
         };
         let message: FromHost = serde_json::from_slice(&text)
-            .map_err(|error| format!("the action host sent a message that cannot be read: {error}"))?;
+            .map_err(|error| format!("sent a message to the engine that cannot be read: {error}"))?;
         match message {
             FromHost::Ready => {
                 if let Some(ready) = ready.take() {
@@ -554,7 +613,7 @@ impl HostProcess {
             if self.last_pong.load(Ordering::Relaxed) == token {
                 answered_at = tokio::time::Instant::now();
             } else if answered_at.elapsed() > UNRESPONSIVE_MAX {
-                self.terminate("an action kept its process busy without a pause and was stopped");
+                self.terminate("was stopped because an action kept it busy for 30 s without a pause");
                 return;
             }
         }
@@ -563,56 +622,6 @@ impl HostProcess {
 
 /// Names the folders of processes. Folders of an earlier engine are removed before the first process starts.
 static SCRATCH_NUMBER: AtomicU64 = AtomicU64::new(1);
-
-/// V8's exit when the heap is exhausted ends the process with SIGABRT.
-const OUT_OF_MEMORY: &str = "ran out of memory";
-
-fn describe_exit(status: std::process::ExitStatus) -> String {
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::ExitStatusExt;
-        match status.signal() {
-            Some(libc_signal) if libc_signal == SIGABRT => return OUT_OF_MEMORY.into(),
-            Some(signal) => return format!("the action host was ended by signal {signal}"),
-            None => {}
-        }
-    }
-    format!("the action host ended with {status}")
-}
-
-#[cfg(unix)]
-const SIGABRT: i32 = 6;
-
-fn spawn(
-    program: &HostProgram,
-    kind: HostKind,
-    env: &BTreeMap<String, String>,
-    folder: &Path,
-) -> std::io::Result<Child> {
-    let mut command = Command::new(&program.node);
-    command.arg(format!("--max-old-space-size={}", program.heap_megabytes));
-    match kind {
-        HostKind::Isolate => {
-            command.args(&program.isolate_flags).arg(&program.script).arg("isolate");
-        }
-        HostKind::Node => {
-            // `"use node"` code sees the whole of Node, so nothing of it is switched off.
-            command.arg(&program.script).arg("node").arg(folder);
-        }
-    }
-    // The engine's own environment holds the instance secret; a host gets only what it needs.
-    command.env_clear();
-    for name in ["PATH", "LANG", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command.env("TZ", "UTC");
-    if kind == HostKind::Node {
-        command.envs(env);
-    }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Messages between the engine and an action host. The TypeScript side of the same shapes is `runtime/src/protocol.ts`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use freshet_functions::host::{EvaluationReply, EvaluationTask, JsError};
 use freshet_functions::log::LogLevel;
@@ -12,6 +13,9 @@ pub(crate) enum ToHost<'a> {
     Code {
         version: String,
         modules: Vec<PackageModule<'a>>,
+        /// Folder with the npm packages that modules import.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node_modules: Option<&'a Path>,
         import_seed: String,
         import_time_ms: f64,
     },
@@ -79,6 +83,8 @@ pub(crate) enum ToHost<'a> {
 pub(crate) struct PackageModule<'a> {
     pub(crate) path: &'a str,
     pub(crate) source: &'a str,
+    #[serde(rename = "sourceMap")]
+    pub(crate) source_map: Option<&'a str>,
     pub(crate) environment: freshet_functions::host::Environment,
 }
 

@@ -18,7 +18,7 @@ use super::request::{PushedModule, StartPushRequest};
 use super::response::{AnalyzedModule, UdfConfig};
 use crate::host::{
     ActionHost, CodePackage, Evaluated, EvaluationError, EvaluationJob, EvaluationReply, EvaluationTask,
-    HostFailure, Module,
+    HostFailure, Module, NodePackage,
 };
 use crate::services::since_epoch;
 use crate::stack::StackMapper;
@@ -73,17 +73,19 @@ impl ImportPhase {
 
     /// A package of modules that is evaluated in this phase. Gets a version of its own.
     pub(super) fn package(&self, modules: impl IntoIterator<Item = Arc<Module>>) -> Arc<CodePackage> {
-        self.package_as(new_version(), modules)
+        self.package_as(new_version(), modules, &[])
     }
 
     pub(super) fn package_as(
         &self,
         version: u64,
         modules: impl IntoIterator<Item = Arc<Module>>,
+        node_packages: &[NodePackage],
     ) -> Arc<CodePackage> {
         Arc::new(CodePackage {
             version,
             modules: modules.into_iter().map(|module| (module.path.clone(), module)).collect(),
+            node_packages: node_packages.to_vec(),
             import_seed: self.seed,
             import_time_ms: (self.time_ns / 1_000_000) as f64,
         })
@@ -131,7 +133,7 @@ impl Evaluator<'_> {
             Some(module) => Some(self.schema(module).await?),
             None => None,
         };
-        let package = import_phase.package(callable(modules));
+        let package = import_phase.package_as(new_version(), callable(modules), &request.node_dependencies);
         let mut functions = self.functions(&package).await?;
         if modules.contains_key(AUTH_CONFIG) {
             functions.insert(AUTH_CONFIG.to_owned(), AnalyzedModule::default());

@@ -93,7 +93,11 @@ fn load(transaction: &mut Transaction, config: &LiveConfig) -> Result<LiveCode, 
     })?;
     let modules = package::modules(transaction, config.package)?;
     let sources = package::sources(transaction, &modules)?;
-    let package = stored.info.import_phase.package_as(stored.info.version, callable(&sources));
+    let package = stored.info.import_phase.package_as(
+        stored.info.version,
+        callable(&sources),
+        &stored.info.node_packages,
+    );
     let mut code = assemble(package, &modules);
     let is_known = |module: &StoredModule| {
         !module.has_transactions() || module.context.as_ref().is_some_and(ModuleContext::is_current)

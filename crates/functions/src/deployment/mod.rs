@@ -46,8 +46,8 @@ use serde_json::Value as Json;
 pub use error::PushError;
 pub use live_code::LiveCodeCache;
 pub use request::{
-    AppDefinition, FinishPushRequest, NodeDependency, PushedModule, SchemaChangeEcho, StartPushEcho,
-    StartPushRequest, UnchangedModule, WaitForSchemaRequest,
+    AppDefinition, FinishPushRequest, PushedModule, SchemaChangeEcho, StartPushEcho, StartPushRequest,
+    UnchangedModule, WaitForSchemaRequest,
 };
 pub use response::*;
 

@@ -19,7 +19,7 @@ use super::evaluation::ImportPhase;
 use super::module_set::{HashedModule, ModuleSet};
 use super::response::AnalyzedModule;
 use super::source_parts;
-use crate::host::{Environment, Module};
+use crate::host::{Environment, Module, NodePackage};
 use crate::rows::{self, Row};
 
 const CONFIG: &str = "_udf_config";
@@ -58,6 +58,8 @@ pub(super) struct PackageInfo {
     pub(super) definition: String,
     /// JSON text of the list of authentication providers.
     pub(super) app_auth: String,
+    /// npm packages that were installed for it.
+    pub(super) node_packages: Vec<NodePackage>,
     /// The submitted schema.
     pub(super) schema: Option<DocumentId>,
 }
@@ -276,6 +278,7 @@ impl PackageInfo {
             ("importPhaseUnixTimestamp", Value::Int64(self.import_phase.time_ns)),
             ("definition", self.definition.as_str().into()),
             ("appAuth", self.app_auth.as_str().into()),
+            ("nodePackages", Value::String(serde_json::to_string(&self.node_packages).unwrap_or_default())),
             ("schemaId", optional(self.schema.map(|id| id.to_string()))),
         ])
     }
@@ -294,6 +297,11 @@ impl PackageInfo {
             },
             definition: text(row, "definition")?.to_owned(),
             app_auth: text(row, "appAuth")?.to_owned(),
+            // Packages of earlier versions of the server have none.
+            node_packages: match text(row, "nodePackages") {
+                None => Vec::new(),
+                Some(json) => serde_json::from_str(json).ok()?,
+            },
             schema: match text(row, "schemaId") {
                 None => None,
                 Some(id) => Some(id.parse().ok()?),

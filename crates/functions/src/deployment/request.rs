@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::host::Environment;
+use crate::host::{Environment, NodePackage};
 
 /// Body of `start_push`, `evaluate_push` and `evaluate_schema`.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,7 +29,7 @@ pub struct StartPushRequest {
     pub component_definitions: Vec<Json>,
     /// npm packages that the server is asked to install.
     #[serde(default)]
-    pub node_dependencies: Vec<NodeDependency>,
+    pub node_dependencies: Vec<NodePackage>,
     /// Major version of Node for `"use node"` modules.
     #[serde(default)]
     pub node_version: Option<String>,
@@ -85,15 +85,6 @@ pub struct UnchangedModule {
     pub environment: Option<Environment>,
     /// Lower-case hexadecimal SHA-256 of source and source map.
     pub sha256: String,
-}
-
-/// An npm package at an exact version.
-#[derive(Clone, Debug, Deserialize)]
-pub struct NodeDependency {
-    /// Package name.
-    pub name: String,
-    /// Exact version.
-    pub version: String,
 }
 
 /// Body of `wait_for_schema`.

@@ -50,7 +50,7 @@ pub struct ModuleHash {
 pub struct StartPushResponse {
     /// The user's variables when the code was evaluated.
     pub environment_variables: BTreeMap<String, String>,
-    /// Always null: no npm packages are installed.
+    /// Names the npm packages that were installed; null for none. The client passes it through.
     pub external_deps_id: Option<String>,
     /// Source packages by definition path.
     pub component_definition_packages: BTreeMap<String, Json>,

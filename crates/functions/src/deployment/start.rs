@@ -38,6 +38,8 @@ const NODE_VERSIONS: [&str; 3] = ["20", "22", "24"];
 
 /// A push after evaluation.
 struct Prepared {
+    /// Name of the npm packages that were installed.
+    external_deps_id: Option<String>,
     modules: ModuleSet,
     variables: BTreeMap<String, String>,
     base_version: u64,
@@ -96,10 +98,11 @@ impl Deployment {
         let app = checked_app(&evaluated.functions);
         let app_auth = evaluated.app_auth.clone();
         let environment_variables = prepared.variables.clone();
+        let external_deps_id = prepared.external_deps_id.clone();
         let (schema_change, push_id) = self.store(&request, prepared).await?;
         Ok(StartPushResponse {
             environment_variables,
-            external_deps_id: None,
+            external_deps_id,
             component_definition_packages: BTreeMap::new(),
             app_auth,
             analysis: BTreeMap::from([(APP.to_owned(), analysis)]),
@@ -127,8 +130,18 @@ impl Deployment {
             Ok((live.map_or(0, |live| live.version), variables, modules))
         })
         .await?;
+        let external_deps_id = match request.node_dependencies.as_slice() {
+            [] => None,
+            packages => Some(
+                self.inner
+                    .host
+                    .install(packages)
+                    .await
+                    .map_err(|text| PushError::bad_request("InvalidExternalModules", text))?,
+            ),
+        };
         let evaluated = self.evaluator(&variables).push(request, &modules).await?;
-        Ok(Prepared { modules, variables, base_version: live_version, evaluated })
+        Ok(Prepared { external_deps_id, modules, variables, base_version: live_version, evaluated })
     }
 
     pub(super) fn evaluator(&self, variables: &BTreeMap<String, String>) -> Evaluator<'_> {
@@ -158,6 +171,7 @@ impl Deployment {
             import_phase: evaluated.import_phase,
             definition: evaluated.definition.json.to_string(),
             app_auth: serde_json::Value::Array(evaluated.app_auth).to_string(),
+            node_packages: request.node_dependencies.clone(),
             schema: None,
         };
         let push = Arc::new(Push {
@@ -229,21 +243,6 @@ impl Deployment {
 fn check_supported(request: &StartPushRequest) -> Result<(), PushError> {
     if !request.component_definitions.is_empty() || !request.app_definition.dependencies.is_empty() {
         return Err(unsupported_components());
-    }
-    if let Some(package) = request.node_dependencies.first() {
-        return Err(PushError::bad_request(
-            "InvalidExternalModules",
-            format!(
-                "This server does not install npm packages, but the push asks for {}@{}{}. Remove \
-                 `node.externalPackages` from convex.json, so that the packages are bundled.",
-                package.name,
-                package.version,
-                match request.node_dependencies.len() {
-                    1 => String::new(),
-                    count => format!(" and {} more", count - 1),
-                }
-            ),
-        ));
     }
     match &request.node_version {
         Some(version) if !NODE_VERSIONS.contains(&version.as_str()) => Err(PushError::bad_request(

@@ -129,6 +129,7 @@ impl App {
             package: Arc::new(CodePackage {
                 version: 1,
                 modules: BTreeMap::new(),
+                node_packages: Vec::new(),
                 import_seed: [0; 32],
                 import_time_ms: 0.0,
             }),

@@ -26,8 +26,8 @@ pub(super) async fn instance_name(Shared(state): Shared<Arc<State>>) -> String {
 }
 
 /// `GET /ready`: 200 while requests are welcome; 503 once shutdown began or the database cannot be written, so that a
-/// load balancer stops sending.
-pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static str, ApiError> {
+/// load balancer stops sending. Functions in quarantine are named: they fail, and everything else works.
+pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<String, ApiError> {
     if state.stopping.is_cancelled() {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -43,7 +43,14 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static 
             format!("The database takes no writes for now: {failure}"),
         ));
     }
-    Ok("ready")
+    let mut text = "ready".to_owned();
+    for entry in state.services.functions.quarantine().list() {
+        text += &format!(
+            "\nin quarantine since the server ended while it ran: {} ({})",
+            entry.function, entry.how
+        );
+    }
+    Ok(text)
 }
 
 /// `GET /live`: 200 for as long as the engine answers at all. A full disk is no reason to restart it.
