@@ -108,7 +108,7 @@ impl Default for OperatorLimits {
             queue_wait_ms: 5_000,
             actions: 64,
             node_actions: 64,
-            action_hosts: 4,
+            action_hosts: 8,
             action_host_heap_mb: 512,
             scheduled_parallelism: 8,
             scheduled_max: 1_000_000,

@@ -68,7 +68,12 @@ struct NodeProcess {
 }
 
 impl ProcessPool {
-    pub(crate) fn new(program: HostProgram, times: ActionTimes, isolates_max: usize, packages: NodePackages) -> Self {
+    pub(crate) fn new(
+        program: HostProgram,
+        times: ActionTimes,
+        isolates_max: usize,
+        packages: NodePackages,
+    ) -> Self {
         // What processes of an engine that was killed have left behind.
         let _ = std::fs::remove_dir_all(&program.scratch);
         Self {

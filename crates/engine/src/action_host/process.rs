@@ -168,7 +168,7 @@ impl HostProcess {
         let (kill, kill_requests) = mpsc::channel(1);
         let process = Arc::new(Self {
             kind,
-            pid: child.id(),
+            pid: spawned.child.id(),
             outgoing,
             table: Mutex::default(),
             versions: Mutex::default(),
