@@ -87,7 +87,7 @@ export async function evaluate(
 }
 
 /** Clock and randomness while modules are evaluated: the same for every evaluation of the same code. */
-type Chance = Pick<RealmHost, "now" | "elapsed" | "randomDouble" | "randomFill" | "randomUuid">;
+type Chance = Pick<RealmHost, "now" | "elapsed" | "timeOrigin" | "randomDouble" | "randomFill" | "randomUuid">;
 
 function chanceOf(code: ActionCode): Chance {
   const random = new SeededRandom(Buffer.from(code.importSeed, "hex"));
@@ -95,7 +95,6 @@ function chanceOf(code: ActionCode): Chance {
     now: () => code.importTimeMs,
     elapsed: () => 0,
     timeOrigin: () => code.importTimeMs,
-    mapStack: (lines) => code.stacks.translate(lines),
     randomDouble: () => random.nextDouble(),
     randomFill: (bytes) => {
       random.fill(bytes);
@@ -108,6 +107,7 @@ function chanceOf(code: ActionCode): Chance {
 const NO_CHANCE: Chance = {
   now: () => refuse("The current time"),
   elapsed: () => refuse("The current time"),
+  timeOrigin: () => refuse("The current time"),
   randomDouble: () => refuse("Randomness"),
   randomFill: () => refuse("Randomness"),
   randomUuid: () => refuse("Randomness"),
@@ -130,6 +130,7 @@ async function load(
   realm.attach({
     importing: true,
     ...chance,
+    mapStack: (lines) => code.stacks.translate(lines),
     env,
     log,
     syscall: (op) => ({ ok: false, error: { message: databaseAtImport(op) } }),
