@@ -29,7 +29,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     node_actions: Option<u64>,
     /// Processes that actions of the default runtime are spread over; started as they are needed
-    /// [env: FRESHET_ACTION_HOSTS] [default: 4]
+    /// [env: FRESHET_ACTION_HOSTS] [default: 8]
     #[arg(long, value_name = "N")]
     action_hosts: Option<u64>,
     /// JavaScript heap of one of these processes, in MB [env: FRESHET_ACTION_HOST_HEAP_MB] [default: 512]
