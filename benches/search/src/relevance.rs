@@ -15,9 +15,9 @@ const BEST: usize = 10;
 const NO_WORD: &str = "zzzzqqqq";
 
 /// Compares the answers over a file with one document a line, for words taken from its documents.
-pub(crate) fn compare(
-    ours: &mut dyn Subject,
-    theirs: &mut dyn Subject,
+pub(crate) fn compare<'a>(
+    ours: &'a mut dyn Subject,
+    theirs: &'a mut dyn Subject,
     file: &Path,
     runs: usize,
     seed: u64,
