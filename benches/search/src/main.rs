@@ -3,6 +3,8 @@
 //! Both run in this process, on the same texts, with the same durability (write-ahead log, each commit synced), and answer
 //! with the ten best documents.
 
+#![allow(clippy::print_stdout)] // The figures are what it is for.
+
 mod corpus;
 mod freshet;
 mod fts5;
