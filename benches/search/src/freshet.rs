@@ -65,10 +65,7 @@ impl Subject for Freshet {
         let found = transaction.user(Namespace::ROOT).collect(&query)?;
         let body =
             |object: &freshet_values::Object| object.get("body").and_then(Value::as_str).map(str::to_owned);
-        Ok(found
-            .iter()
-            .map(|document| Ok(body(document.object()?).unwrap_or_default()))
-            .collect::<Result<_>>()?)
+        found.iter().map(|document| Ok(body(document.object()?).unwrap_or_default())).collect()
     }
 
     fn size(&mut self) -> Result<u64> {
