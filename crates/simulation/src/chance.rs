@@ -9,7 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use crate::model::{Question, Range, State, Term};
 
 const TABLES: [&str; 3] = ["ants", "bees", "cats"];
-const INDEXES: [(&str, &[&str]); 3] = [("by_a", &["a"]), ("by_b", &["b"]), ("by_a_b", &["a", "b"])];
+const INDEXES: [(&str, &[&str]); 4] =
+    [("by_a", &["a"]), ("by_b", &["b"]), ("by_a_b", &["a", "b"]), (SEARCH, &["b", "a"])];
+
+/// The search index: over the first of its fields, with the other as a filter.
+pub(crate) const SEARCH: &str = "words";
 
 pub(crate) fn table(rng: &mut ChaCha8Rng) -> String {
     TABLES[rng.random_range(0..TABLES.len())].to_owned()
@@ -74,6 +78,9 @@ pub(crate) fn question(rng: &mut ChaCha8Rng, state: &State) -> Question {
                 .filter(|indexes| !indexes.is_empty())
                 .and_then(|indexes| indexes.iter().nth(rng.random_range(0..indexes.len())));
             if let Some((index, meta)) = index {
+                if index == SEARCH {
+                    return search(rng, name, limit);
+                }
                 let range = range(rng, &meta.fields);
                 return Question::Range { table: name, index: index.clone(), range, descending, limit };
             }
@@ -82,6 +89,15 @@ pub(crate) fn question(rng: &mut ChaCha8Rng, state: &State) -> Question {
         _ => {}
     }
     Question::Scan { table: table(rng), descending, limit }
+}
+
+fn search(rng: &mut ChaCha8Rng, table: String, limit: Option<u64>) -> Question {
+    let words = match rng.random_range(0..4) {
+        0 => "b".to_owned(),
+        _ => format!("b{}", rng.random_range(0..4)),
+    };
+    let filter = rng.random_bool(0.4).then(|| term(rng, "a"));
+    Question::Search { table, words, filter, limit }
 }
 
 fn range(rng: &mut ChaCha8Rng, fields: &[String]) -> Range {

@@ -23,6 +23,13 @@ pub(crate) fn check_contents(database: &Database, state: &State) -> Checked {
         for descending in [false, true] {
             questions.push(Question::Scan { table: table.to_owned(), descending, limit: None });
             for index in state.tables.get(table).iter().flat_map(|table| table.indexes.keys()) {
+                if index == chance::SEARCH {
+                    for words in ["b", "b0", "b1", "b2", "b3"].map(str::to_owned) {
+                        let table = table.to_owned();
+                        questions.push(Question::Search { table, words, filter: None, limit: None });
+                    }
+                    continue;
+                }
                 questions.push(Question::Range {
                     table: table.to_owned(),
                     index: index.clone(),
@@ -57,8 +64,13 @@ pub(crate) fn check_catalog(database: &Database, state: &State) -> Checked {
             if index.row.is_none() || index.state == IndexState::Deleting {
                 continue;
             }
-            let IndexSpec::Database { fields } = &index.spec else { continue };
-            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+            let fields: Vec<String> = match &index.spec {
+                IndexSpec::Database { fields } => fields.iter().map(ToString::to_string).collect(),
+                IndexSpec::Search { search_field, filter_fields } => {
+                    std::iter::once(search_field).chain(filter_fields).map(ToString::to_string).collect()
+                }
+                IndexSpec::Vector { .. } => continue,
+            };
             indexes.insert(index.name.to_string(), (index.id, fields, index.state == IndexState::Enabled));
         }
         found.insert(table.name.to_string(), (table.id, indexes));
@@ -98,6 +110,9 @@ pub(crate) fn check_file(disk: &Disk, database: &Database) -> Checked {
          JOIN freshet_documents d ON d.row = e.document GROUP BY e.index_id",
     )?;
     let all_entries = pairs("SELECT index_id, count(*) FROM freshet_index_entries GROUP BY index_id")?;
+    let texts = pairs(
+        "SELECT table_id, count(*) FROM freshet_documents WHERE json_type(json, '$.b') = 'text' GROUP BY table_id",
+    )?;
     let catalog = database.catalog();
     for table in catalog.tables().filter(|table| table.state == TableState::Active) {
         let there = documents.get(&table.id.0).copied().unwrap_or(0);
@@ -113,11 +128,16 @@ pub(crate) fn check_file(disk: &Disk, database: &Database) -> Checked {
             };
             let stored = all_entries.get(&index.id.0).copied().unwrap_or(0);
             let leading = entries.get(&index.id.0).copied().unwrap_or(0);
+            let there = match &index.spec {
+                // Each text is one word: an entry for it and one for the document.
+                IndexSpec::Search { .. } => 2 * texts.get(&table.id.0).copied().unwrap_or(0),
+                _ => there,
+            };
             // Documents are found by id without entries.
             let fits = index.id == table.by_id || if complete { stored == there } else { stored <= there };
             check(fits && stored == leading, || {
                 format!(
-                    "index {} of {} has {stored} entries, {leading} of them lead somewhere, for {there} documents",
+                    "index {} of {} has {stored} entries, {leading} of them lead somewhere, and not {there}",
                     index.name, table.name
                 )
             })?;

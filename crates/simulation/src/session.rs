@@ -175,8 +175,12 @@ impl Session {
         let (index, fields) = chance::index(rng);
         let Some(entry) = self.frames.state().tables.get(&table) else { return Ok(None) };
         let Some(found) = entry.indexes.get(&index).cloned() else {
-            let spec = IndexSpec::Database {
-                fields: fields.iter().map(|field| field.parse().expect("an identifier")).collect(),
+            let paths = fields.iter().map(|field| field.parse().expect("an identifier"));
+            let mut paths: Vec<freshet_values::FieldPath> = paths.collect();
+            let spec = if index == chance::SEARCH {
+                IndexSpec::Search { search_field: paths.remove(0), filter_fields: paths }
+            } else {
+                IndexSpec::Database { fields: paths }
             };
             let index_name = index.parse().expect("an identifier");
             let id =

@@ -12,8 +12,25 @@ use super::state::{State, Term};
 #[derive(Clone, Debug)]
 pub(crate) enum Question {
     Get(DocumentId),
-    Scan { table: String, descending: bool, limit: Option<u64> },
-    Range { table: String, index: String, range: Range, descending: bool, limit: Option<u64> },
+    Scan {
+        table: String,
+        descending: bool,
+        limit: Option<u64>,
+    },
+    Range {
+        table: String,
+        index: String,
+        range: Range,
+        descending: bool,
+        limit: Option<u64>,
+    },
+    /// A search for one word or its beginning, perhaps with a value that another field must have.
+    Search {
+        table: String,
+        words: String,
+        filter: Option<Term>,
+        limit: Option<u64>,
+    },
     Count(String),
 }
 
@@ -46,7 +63,7 @@ impl Question {
                 .and_then(|found| found.iter().map(|document| object(document)).collect())
                 .map(Answer::Documents),
             Question::Count(table) => user.count(table).map(Answer::Count),
-            Question::Scan { .. } | Question::Range { .. } => user
+            Question::Scan { .. } | Question::Range { .. } | Question::Search { .. } => user
                 .collect(&self.query())
                 .and_then(|rows| rows.iter().map(|document| object(document)).collect())
                 .map(Answer::Documents),
@@ -69,6 +86,14 @@ impl Question {
                 }),
                 *limit,
             ),
+            Question::Search { table, words, filter, limit } => {
+                let mut filters = vec![json!({"type": "Search", "fieldPath": "b", "value": words})];
+                filters.extend(
+                    filter.iter().map(|term| json!({"type": "Eq", "fieldPath": "a", "value": term.json()})),
+                );
+                let index = format!("{table}.{}", crate::chance::SEARCH);
+                (json!({"type": "Search", "indexName": index, "filters": filters}), *limit)
+            }
             Question::Get(_) | Question::Count(_) => unreachable!("these are no queries"),
         };
         let operators: Vec<Json> = limit.iter().map(|limit| json!({"limit": limit})).collect();
@@ -95,6 +120,20 @@ impl Question {
                 let mut rows = table.ordered(&index.fields);
                 rows.retain(|object| range.contains(object));
                 Answer::Documents(take(rows, *descending, *limit))
+            }
+            Question::Search { table, words, filter, limit } => {
+                let Some(table) = state.tables.get(table) else { return Answer::Unusable };
+                if !table.indexes.get(crate::chance::SEARCH).is_some_and(|index| index.enabled) {
+                    return Answer::Unusable;
+                }
+                // All texts are one word, so all scores are equal: the newest come first.
+                let mut rows = table.ordered(&[]);
+                rows.retain(|object| {
+                    let is_found =
+                        matches!(Term::of(object, "b"), Term::Text(text) if text.starts_with(words));
+                    is_found && filter.as_ref().is_none_or(|filter| Term::of(object, "a") == *filter)
+                });
+                Answer::Documents(take(rows, true, *limit))
             }
         }
     }
@@ -131,14 +170,7 @@ impl Range {
     }
 
     fn json(&self) -> Vec<Json> {
-        let bound = |kind: &str, field: &str, term: &Term| {
-            let value = match term {
-                Term::Missing => json!({"$undefined": null}),
-                Term::Number(number) => json!(*number as f64),
-                Term::Text(text) => json!(text),
-            };
-            json!({"type": kind, "fieldPath": field, "value": value})
-        };
+        let bound = |kind: &str, field: &str, term: &Term| json!({"type": kind, "fieldPath": field, "value": term.json()});
         let equal = self.equal.iter().map(|(field, term)| bound("Eq", field, term));
         let lower = self
             .lower

@@ -50,6 +50,17 @@ impl Term {
     }
 }
 
+impl Term {
+    /// As a query has it.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        match self {
+            Term::Missing => serde_json::json!({"$undefined": null}),
+            Term::Number(number) => serde_json::json!(*number as f64),
+            Term::Text(text) => serde_json::json!(text),
+        }
+    }
+}
+
 impl Table {
     pub(crate) fn new(id: TableId) -> Table {
         Table { id, documents: OrdMap::new(), indexes: OrdMap::new() }
