@@ -48,6 +48,10 @@ impl Backfill {
     pub(super) fn step(&mut self, shared: &Arc<Shared>) -> Result<bool, CommitError> {
         let catalog = Arc::clone(&shared.state.lock().catalog);
         let Some((_, index)) = next(&catalog) else { return Ok(false) };
+        // What is undone is never stored. How far the index is now stands in the database.
+        if shared.state.lock().undone.contains(self.committed) {
+            *self = Backfill::default();
+        }
         wait_until_stored(shared, self.committed)?;
         match self.full.take_if(|(full, _)| *full == index.id) {
             Some((_, last)) => complete(shared, index, last.as_deref())?,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use freshet_store::StoreError;
 use parking_lot::Mutex;
 
 use super::*;
@@ -138,6 +139,31 @@ fn index_entries_that_were_undone_are_made_again_before_the_index_counts_as_comp
     assert_eq!(fixture.database.catalog().index(index).unwrap().state, IndexState::Backfilling);
     while fixture.database.step_maintenance().unwrap() {}
     assert_eq!(fixture.database.catalog().index(index).unwrap().state, IndexState::Backfilled);
+}
+
+#[test]
+fn an_index_goes_on_being_built_after_a_failure_that_undid_a_part_of_it() {
+    let fixture = stepped(DatabaseOptions { backfill_chunk: 2, ..DatabaseOptions::default() });
+    for n in 0..5 {
+        fixture.insert("t", object([("x", num(f64::from(n)))]));
+    }
+    create_index(&fixture, "t", false);
+    store_all(&fixture);
+    assert!(fixture.database.step_maintenance().unwrap());
+    fixture.store.faults().fail_commits(StoreError::DiskFull("no space left".to_owned()));
+    assert!(fixture.database.step_commit());
+    assert!(fixture.database.failure().is_some());
+    assert!(fixture.database.step_maintenance().is_err());
+    fixture.store.faults().mend_commits();
+    assert!(fixture.database.step_commit());
+    assert!(fixture.database.failure().is_none());
+    while fixture.database.step_maintenance().unwrap() {}
+    let index = index_of(&fixture, "t", "by_x");
+    assert_eq!(index.state, IndexState::Backfilled);
+    fixture.run(|transaction| transaction.enable_index(index.id).unwrap());
+    let rows =
+        fixture.run(|transaction| collect(transaction, &range("t.by_x", "asc", serde_json::json!([]))));
+    assert_eq!(rows.0.len(), 5);
 }
 
 /// A run with everything that could depend on chance; returns what can be observed.
