@@ -33,6 +33,8 @@ pub struct DatabaseOptions {
     pub check_document_cache: bool,
     /// Documents that one step of building an index handles.
     pub backfill_chunk: usize,
+    /// Documents that one step of checking a schema reads; their bytes are bounded as well.
+    pub validation_chunk: usize,
 }
 
 impl Default for DatabaseOptions {
@@ -50,6 +52,7 @@ impl Default for DatabaseOptions {
             document_cache_bytes: 64 << 20,
             check_document_cache: cfg!(debug_assertions),
             backfill_chunk: 512,
+            validation_chunk: 512,
         }
     }
 }

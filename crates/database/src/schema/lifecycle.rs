@@ -8,6 +8,7 @@ use freshet_values::{DocumentId, TableName, Value};
 
 use super::definition::SchemaDefinition;
 use super::parse::parse_stored;
+use super::progress::Progress;
 use super::row::{SchemaRow, SchemaState};
 use crate::catalog::{IndexSpec, IndexState};
 use crate::error::{DatabaseError, DeveloperError, SystemError};
@@ -18,10 +19,6 @@ use crate::transaction::{IndexProgress, Transaction};
 /// The table of schemas.
 pub(super) fn schemas() -> TableName {
     "_schemas".parse().expect("names of system tables are identifiers")
-}
-
-fn progress_table() -> TableName {
-    "_schema_validation_progress".parse().expect("names of system tables are identifiers")
 }
 
 /// How long rows of schemas that failed or were replaced are kept, in milliseconds.
@@ -187,7 +184,7 @@ pub(super) fn set_state(
     state: &SchemaState,
 ) -> Result<(), DatabaseError> {
     if !matches!(state, SchemaState::Pending | SchemaState::Validated) {
-        remove_progress(transaction, namespace, row.id)?;
+        Progress::remove(transaction, namespace, row.id)?;
     }
     transaction.system(namespace).replace(&schemas(), row.id, SchemaRow::fields(state, &row.json))
 }
@@ -206,47 +203,6 @@ fn purge(transaction: &mut Transaction, namespace: Namespace) -> Result<(), Data
         }
     }
     Ok(())
-}
-
-/// Notes how many documents were checked.
-pub(super) fn set_progress(
-    transaction: &mut Transaction,
-    namespace: Namespace,
-    schema: DocumentId,
-    validated: u64,
-    total: u64,
-) -> Result<(), DatabaseError> {
-    let count = |count: u64| Value::Int64(i64::try_from(count).unwrap_or(i64::MAX));
-    let fields = freshet_values::Object::from([
-        ("schemaId".to_owned(), Value::String(schema.to_string())),
-        ("numDocsValidated".to_owned(), count(validated)),
-        ("totalDocs".to_owned(), count(total)),
-    ]);
-    match progress_rows(transaction, namespace, schema)?.first() {
-        Some(row) => transaction.system(namespace).replace(&progress_table(), *row, fields),
-        None => transaction.system(namespace).insert(&progress_table(), fields).map(drop),
-    }
-}
-
-fn remove_progress(
-    transaction: &mut Transaction,
-    namespace: Namespace,
-    schema: DocumentId,
-) -> Result<(), DatabaseError> {
-    for row in progress_rows(transaction, namespace, schema)? {
-        transaction.system(namespace).delete(&progress_table(), row)?;
-    }
-    Ok(())
-}
-
-fn progress_rows(
-    transaction: &mut Transaction,
-    namespace: Namespace,
-    schema: DocumentId,
-) -> Result<Vec<DocumentId>, DatabaseError> {
-    let key = [Value::String(schema.to_string())];
-    let rows = transaction.system(namespace).find(&progress_table(), "by_schema_id", &key)?;
-    Ok(rows.iter().map(|row| row.id()).collect())
 }
 
 /// Begins to build the indexes that `next` has and the namespace lacks, and drops those that an earlier push left

@@ -6,7 +6,7 @@
 //! | `index_diff` | how the indexes of two schemas differ |
 //! | `row`, `lifecycle` | schemas as stored: pending, validated, active; submitting and activating one |
 //! | `enforce` | checking what is written |
-//! | `worker` | checking what is already there, in the background |
+//! | `worker`, `progress` | checking what is already there, in the background |
 
 mod definition;
 mod enforce;
@@ -16,6 +16,7 @@ mod indexed_fields;
 mod json;
 mod lifecycle;
 mod parse;
+mod progress;
 mod row;
 mod worker;
 

@@ -4,6 +4,9 @@
 //! long. That is enough: from the commit of a pending schema on, every write is checked against it, so only the documents
 //! that were there before have to be looked at, each once, in the order of their ids. Nothing read here is a dependency:
 //! writers are never held up, and never make a step run again.
+//!
+//! What was read may not be durable yet, and may be undone when the disk fails. So a verdict is only given while what it rests on
+//! is still there; otherwise the check goes on where the database says that it was, as after a restart.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,22 +14,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use freshet_store::Order;
-use freshet_values::{KeyInterval, TableName};
+use freshet_values::{TableName, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::definition::SchemaDefinition;
-use super::lifecycle::{self, definition, set_progress, set_state};
+use super::lifecycle::{self, definition, set_state};
+use super::progress::Progress;
 use super::row::{SchemaRow, SchemaState};
 use crate::database::Database;
 use crate::error::{CommitError, DatabaseError};
 use crate::namespace::Namespace;
 use crate::transaction::Transaction;
 
-/// Most documents of one step; their bytes are bounded as well.
-const STEP_DOCUMENTS: usize = 256;
-/// Steps between two reports of progress.
-const STEPS_PER_REPORT: u64 = 16;
+/// Steps between two notes of the progress.
+const STEPS_PER_NOTE: u64 = 4;
 /// Pause after a failure of the database.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Runs of a small transaction before a conflict counts as a failure.
@@ -36,7 +38,7 @@ const ATTEMPTS_MAX: usize = 100;
 #[derive(Debug)]
 pub struct SchemaWorker {
     task: JoinHandle<()>,
-    /// Ends a check that is under way on a thread of its own, which aborting the task does not; it begins anew when the
+    /// Ends a check that is under way on a thread of its own, which aborting the task does not; it goes on when the
     /// database is opened again.
     closing: Arc<AtomicBool>,
 }
@@ -80,7 +82,7 @@ async fn run(database: Database, closing: Arc<AtomicBool>) {
 /// The state in which there was nothing to do.
 pub(super) struct Idle {
     reads: Arc<crate::read_set::ReadSet>,
-    ts: freshet_values::Timestamp,
+    ts: Timestamp,
 }
 
 impl Idle {
@@ -151,13 +153,13 @@ struct Validation {
     namespace: Namespace,
     row: SchemaRow,
     schema: SchemaDefinition,
-    /// Tables that are left; the first one is under way.
+    /// Tables that are left after the one under way.
     tables: VecDeque<TableName>,
-    /// Keys of the documents of that table that are left.
-    rest: KeyInterval,
+    /// The table under way; `None` when all are done.
+    progress: Option<Progress>,
+    /// The last moment at which documents were read.
+    seen: Timestamp,
     steps: u64,
-    checked: u64,
-    total: u64,
 }
 
 impl Validation {
@@ -187,78 +189,104 @@ impl Validation {
         let schema = definition(&row)?;
         let active = lifecycle::active(transaction, namespace)?;
         let active = active.as_ref().map(definition).transpose()?;
-        let tables = tables_to_walk(active.as_ref(), &schema);
+        let mut tables = VecDeque::from(tables_to_walk(active.as_ref(), &schema));
         let total = tables.iter().map(|table| transaction.system(namespace).count_untracked(table)).sum();
-        Ok(Self {
-            namespace,
-            row,
-            schema,
-            tables: tables.into(),
-            rest: KeyInterval::all(),
-            steps: 0,
-            checked: 0,
-            total,
-        })
+        let noted = Progress::read(transaction, namespace, row.id)?;
+        if let Some(noted) = &noted {
+            tables.retain(|table| *table >= noted.table);
+        }
+        let checked = noted.as_ref().map_or(0, |noted| noted.checked);
+        let first = tables.pop_front();
+        let progress = first.map(|table| match noted {
+            Some(noted) if noted.table == table => Progress { total, ..noted },
+            _ => Progress { checked, total, table, cursor: None },
+        });
+        let seen = transaction.snapshot_ts();
+        Ok(Self { namespace, row, schema, tables, progress, seen, steps: 0 })
     }
 
-    /// Checks a few documents. `false` when this schema needs no more work.
+    /// Checks a few documents. `false` when this schema needs no more work, or has to be looked at again.
     fn step(&mut self, database: &Database) -> Result<bool, CommitError> {
         let mut transaction = begin(database)?;
         let current = lifecycle::get(&mut transaction, self.namespace, self.row.id)?;
-        if current.is_none_or(|row| row.state != SchemaState::Pending) {
+        if current.is_none_or(|row| row.state != SchemaState::Pending) || self.is_misled(database) {
             return Ok(false);
         }
-        let Some(table) = self.tables.front().cloned() else {
+        let Some(progress) = &mut self.progress else {
             self.settle(database, &SchemaState::Validated)?;
             return Ok(false);
         };
+        let table = &progress.table;
         let catalog = transaction.catalog();
-        let found = catalog.table_by_name(self.namespace, &table).zip(self.schema.enforced(&table));
-        let rest = match found {
-            // Dropped meanwhile.
-            None => None,
-            Some((meta, validator)) => {
-                let by_id = catalog.index(meta.by_id).expect("every table has an index of ids");
-                let chunk = transaction
-                    .load(meta, by_id, &self.rest, Order::Asc, STEP_DOCUMENTS)
-                    .map_err(DatabaseError::from)?;
-                let names = catalog.names(self.namespace);
-                for (_, document) in &chunk.rows {
-                    let object = document.object().map_err(DatabaseError::from)?;
-                    if let Err(error) = validator.check(object, &names) {
-                        let error = format!(
-                            "Document with ID \"{}\" in table \"{table}\" does not match the schema: {error}",
-                            document.id()
-                        );
-                        let failed = SchemaState::Failed { error, table_name: Some(table.to_string()) };
-                        self.settle(database, &failed)?;
-                        return Ok(false);
-                    }
+        let found = catalog.table_by_name(self.namespace, table).zip(self.schema.enforced(table));
+        self.seen = transaction.snapshot_ts();
+        let mut is_done = true;
+        // Otherwise it was dropped meanwhile.
+        if let Some((meta, validator)) = found {
+            let by_id = catalog.index(meta.by_id).expect("every table has an index of ids");
+            let chunk = transaction
+                .load(meta, by_id, &progress.rest(), Order::Asc, database.shared().options.validation_chunk)
+                .map_err(DatabaseError::from)?;
+            let names = catalog.names(self.namespace);
+            for (_, document) in &chunk.rows {
+                let object = document.object().map_err(DatabaseError::from)?;
+                if let Err(error) = validator.check(object, &names) {
+                    let error = format!(
+                        "Document with ID \"{}\" in table \"{table}\" does not match the schema: {error}",
+                        document.id()
+                    );
+                    let failed = SchemaState::Failed { error, table_name: Some(table.to_string()) };
+                    self.settle(database, &failed)?;
+                    return Ok(false);
                 }
-                self.checked += chunk.rows.len() as u64;
-                chunk.rest
             }
-        };
-        if rest.is_none() {
-            self.tables.pop_front();
+            progress.checked += chunk.rows.len() as u64;
+            progress.total = progress.total.max(progress.checked);
+            if let Some((position, _)) = chunk.rows.last() {
+                progress.cursor = Some(position.to_vec());
+            }
+            is_done = chunk.rest.is_none();
         }
-        self.rest = rest.unwrap_or_else(KeyInterval::all);
+        if is_done {
+            let (checked, total) = (progress.checked, progress.total);
+            let next = self.tables.pop_front();
+            self.progress = next.map(|table| Progress { checked, total, table, cursor: None });
+        }
         self.steps += 1;
-        if self.steps.is_multiple_of(STEPS_PER_REPORT) {
-            let (namespace, id, checked, total) = (self.namespace, self.row.id, self.checked, self.total);
-            commit(database, |transaction| {
-                set_progress(transaction, namespace, id, checked, total.max(checked))
-            })?;
+        if self.steps.is_multiple_of(STEPS_PER_NOTE) {
+            self.note(database)?;
         }
         Ok(true)
     }
 
+    /// Whether something that was read is undone.
+    fn is_misled(&self, database: &Database) -> bool {
+        database.shared().state.lock().undone.contains(self.seen)
+    }
+
+    /// Notes how far it is, unless somebody else ended it meanwhile.
+    fn note(&self, database: &Database) -> Result<(), CommitError> {
+        let Some(progress) = &self.progress else { return Ok(()) };
+        self.conclude(database, |transaction, row| progress.write(transaction, self.namespace, row.id))
+    }
+
     /// Ends the check, unless somebody else ended it meanwhile.
     fn settle(&self, database: &Database, state: &SchemaState) -> Result<(), CommitError> {
+        self.conclude(database, |transaction, row| set_state(transaction, self.namespace, row, state))
+    }
+
+    /// Writes what follows from what was read, provided that the schema is still pending and that all of it is still there.
+    fn conclude(
+        &self,
+        database: &Database,
+        write: impl Fn(&mut Transaction, &SchemaRow) -> Result<(), DatabaseError>,
+    ) -> Result<(), CommitError> {
         commit(database, |transaction| {
             let current = lifecycle::get(transaction, self.namespace, self.row.id)?;
-            match current.filter(|row| row.state == SchemaState::Pending) {
-                Some(row) => set_state(transaction, self.namespace, &row, state),
+            let pending = current.filter(|row| row.state == SchemaState::Pending);
+            // If it is undone after this, so is the transaction's own snapshot, and it does not commit.
+            match pending.filter(|_| !self.is_misled(database)) {
+                Some(row) => write(transaction, &row),
                 None => Ok(()),
             }
         })

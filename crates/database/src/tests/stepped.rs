@@ -285,47 +285,80 @@ fn a_staged_index_is_built_after_those_that_a_push_waits_for() {
     assert_eq!(index_of(&fixture, "staged", "by_x").state, IndexState::Backfilled);
 }
 
-#[test]
-fn a_check_of_documents_that_was_cut_short_begins_anew() {
-    let fixture = stepped(DatabaseOptions::default());
-    let ids: Vec<String> =
-        (0..1000).map(|n| fixture.insert("t", object([("x", num(f64::from(n)))]))).collect();
-    // Documents are checked in the order of their ids.
-    let last = ids.iter().max().unwrap();
-    fixture.run(|transaction| {
-        let fields = BTreeMap::from([("x".to_owned(), Some(Value::Null))]);
-        transaction.user(Namespace::ROOT).patch(last, None, fields).unwrap();
-    });
+/// Hands in a schema in which `x` is a number.
+fn want_numbers(fixture: &Fixture) -> freshet_values::DocumentId {
     let text = r#"{"schemaValidation":true,"tables":[{"tableName":"t","documentType":{"type":"object","value":
         {"x":{"fieldType":{"type":"number"},"optional":false}}}}]}"#;
     let schema = crate::schema::parse(text).unwrap();
-    let id =
-        fixture.run(|transaction| crate::schema::submit(transaction, Namespace::ROOT, &schema).unwrap()).0;
-    // Long enough for a part of the table, not for all of it.
+    fixture.run(|transaction| crate::schema::submit(transaction, Namespace::ROOT, &schema).unwrap()).0
+}
+
+fn schema_state(database: &Database, id: freshet_values::DocumentId) -> crate::schema::SchemaState {
+    let row = crate::schema::get(&mut database.begin().unwrap(), Namespace::ROOT, id).unwrap();
+    row.unwrap().state
+}
+
+fn set_x(fixture: &Fixture, id: &str, x: Value) {
+    fixture.run(|transaction| {
+        let fields = BTreeMap::from([("x".to_owned(), Some(x))]);
+        transaction.user(Namespace::ROOT).patch(id, None, fields).unwrap();
+    });
+}
+
+#[test]
+fn a_check_of_documents_that_was_cut_short_goes_on_where_it_was() {
+    let options = DatabaseOptions { validation_chunk: 10, ..DatabaseOptions::default() };
+    let fixture = stepped(options.clone());
+    let ids: Vec<String> =
+        (0..200).map(|n| fixture.insert("t", object([("x", num(f64::from(n)))]))).collect();
+    // Documents are checked in the order of their ids.
+    set_x(&fixture, ids.iter().max().unwrap(), Value::Null);
     store_all(&fixture);
-    fixture.database.step_maintenance().unwrap();
-    assert_eq!(
-        crate::schema::get(&mut fixture.database.begin().unwrap(), Namespace::ROOT, id)
-            .unwrap()
-            .unwrap()
-            .state,
-        crate::schema::SchemaState::Pending
-    );
+    let id = want_numbers(&fixture);
+    for _ in 0..14 {
+        fixture.database.step_maintenance().unwrap();
+    }
+    assert_eq!(schema_state(&fixture.database, id), crate::schema::SchemaState::Pending);
+    store_all(&fixture);
     let Fixture { database, store, clock } = fixture;
     drop(database);
-    let database = Database::open_stepped(
-        store,
-        DatabaseOptions::default(),
-        Arc::clone(&clock) as _,
-        Randomness::from_seed([2; 32]),
-    )
-    .unwrap();
-    while database.step_maintenance().unwrap() {}
-    let row = crate::schema::get(&mut database.begin().unwrap(), Namespace::ROOT, id).unwrap().unwrap();
-    let crate::schema::SchemaState::Failed { error, table_name } = row.state else { panic!("{row:?}") };
+    let randomness = Randomness::from_seed([2; 32]);
+    let database = Database::open_stepped(store, options, Arc::clone(&clock) as _, randomness).unwrap();
+    let mut steps = 0;
+    while schema_state(&database, id) == crate::schema::SchemaState::Pending {
+        database.step_maintenance().unwrap();
+        steps += 1;
+    }
+    assert_eq!(steps, 8, "twelve of twenty steps were noted");
+    let crate::schema::SchemaState::Failed { error, table_name } = schema_state(&database, id) else {
+        panic!("it has the wrong state")
+    };
     assert_eq!(table_name.as_deref(), Some("t"));
     assert!(error.ends_with(
         "\" in table \"t\" does not match the schema: Value does not match validator.\nPath: .x\nValue: null\nValidator: \
          v.float64()"
     ));
+}
+
+#[test]
+fn no_schema_counts_as_valid_because_of_a_write_that_was_undone() {
+    let fixture = stepped(DatabaseOptions { validation_chunk: 2, ..DatabaseOptions::default() });
+    let bad = fixture.insert("t", object([("x", Value::Null)]));
+    for n in 0..20 {
+        fixture.insert("t", object([("x", num(f64::from(n)))]));
+    }
+    let id = want_numbers(&fixture);
+    store_all(&fixture);
+    set_x(&fixture, &bad, num(1.0));
+    // Long enough to read the new version, and to note that.
+    for _ in 0..6 {
+        fixture.database.step_maintenance().unwrap();
+    }
+    fixture.store.faults().fail_commits(StoreError::DiskFull("no space left".to_owned()));
+    assert!(fixture.database.step_commit());
+    fixture.store.faults().mend_commits();
+    assert!(fixture.database.step_commit());
+    while fixture.database.step_maintenance().unwrap() {}
+    let state = schema_state(&fixture.database, id);
+    assert!(matches!(state, crate::schema::SchemaState::Failed { .. }), "{state:?}");
 }
