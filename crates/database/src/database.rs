@@ -376,11 +376,7 @@ fn share(
         randomness,
         cursor_key,
         stepped: stepped(&state),
-        documents: Arc::new(DocumentCache::new(
-            options.document_cache_bytes,
-            state.durable_ts,
-            options.check_document_cache,
-        )),
+        documents: Arc::new(DocumentCache::new(options.document_cache_bytes, options.check_document_cache)),
         options,
         state: Mutex::new(state),
         queue_filled: Condvar::new(),

@@ -7,8 +7,9 @@
 //! * The reader asks its overlay first, so the cache is asked only for documents without a commit later than `S` there.
 //! * An entry counts only if it is the newest version since `S` or an earlier moment. A commit later than `S` that was
 //!   reported since made its entry younger than that.
-//! * What a reader loaded from the store at `S` is kept only if no commit later than `S` was reported yet: it might be
-//!   the old version of a document that such a commit wrote.
+//! * What a reader loaded from the store at `S` is kept only if no commit later than `S` that may have written this very
+//!   document was reported yet. Which documents commits wrote is remembered by a few bits of their ids, so now and then a
+//!   document is not kept because of another one.
 //!
 //! Bounded in bytes; the least recently used documents go first. Those that nobody uses go in any case, so that the memory
 //! of a busy time is given back.
@@ -28,6 +29,8 @@ use crate::statistics::CacheStatistics;
 
 /// Parts with locks of their own, so that lanes rarely meet. A power of two.
 const SHARDS: usize = 16;
+/// Groups of documents, in each part, whose last commit is remembered. A power of two.
+const GROUPS: usize = 1024;
 /// Bytes that an entry takes besides its document.
 const ENTRY_BYTES: usize = 96;
 
@@ -50,6 +53,8 @@ struct Entry {
 struct Shard {
     /// From the least to the most recently used.
     entries: LinkedHashMap<Key, Entry, FxBuildHasher>,
+    /// The newest reported commit that wrote a document of each group. Empty until the first.
+    written: Box<[Timestamp]>,
     bytes: usize,
     hits: u64,
     misses: u64,
@@ -60,22 +65,15 @@ struct Shard {
 pub(crate) struct DocumentCache {
     shards: [Mutex<Shard>; SHARDS],
     shard_bytes_max: usize,
-    /// The last commit that was reported, in nanoseconds. Written before the commit's documents are.
-    reported: AtomicU64,
     /// A clock that moves when housekeeping looks in, in nanoseconds since the Unix epoch.
     clock: AtomicU64,
     is_checked: bool,
 }
 
 impl DocumentCache {
-    /// An empty cache for a store that was last written at `stored`.
-    pub(crate) fn new(bytes_max: usize, stored: Timestamp, is_checked: bool) -> DocumentCache {
-        DocumentCache {
-            shard_bytes_max: bytes_max / SHARDS,
-            reported: AtomicU64::new(stored.0),
-            is_checked,
-            ..DocumentCache::default()
-        }
+    /// An empty cache.
+    pub(crate) fn new(bytes_max: usize, is_checked: bool) -> DocumentCache {
+        DocumentCache { shard_bytes_max: bytes_max / SHARDS, is_checked, ..DocumentCache::default() }
     }
 
     /// Whether readers compare what they find here with the store.
@@ -103,7 +101,7 @@ impl DocumentCache {
     /// Keeps a document that was read from the store at `snapshot`.
     pub(crate) fn loaded(&self, table: TableId, document: &Arc<Document>, snapshot: Timestamp) {
         let mut shard = self.shard(document.id().internal).lock();
-        if self.reported.load(Ordering::Acquire) > snapshot.0 {
+        if shard.last_written(document.id().internal) > snapshot {
             return;
         }
         let entry = self.entry(document, snapshot);
@@ -112,10 +110,10 @@ impl DocumentCache {
 
     /// A commit is in the store, and the overlay is about to forget it. To be called in the order of commits.
     pub(crate) fn stored(&self, commit: &Committed) {
-        self.reported.store(commit.timestamp.0, Ordering::Release);
         for change in &commit.documents {
             let key = (change.table, change.internal);
             let mut shard = self.shard(change.internal).lock();
+            shard.note_written(change.internal, commit.timestamp);
             // What nobody has read yet is not likely to be read soon, so only entries that are there are renewed.
             if let Some(old) = shard.entries.remove(&key) {
                 shard.bytes -= old.bytes;
@@ -177,6 +175,17 @@ impl DocumentCache {
 }
 
 impl Shard {
+    fn last_written(&self, internal: InternalId) -> Timestamp {
+        self.written.get(group(internal)).copied().unwrap_or(Timestamp(0))
+    }
+
+    fn note_written(&mut self, internal: InternalId, at: Timestamp) {
+        if self.written.is_empty() {
+            self.written = vec![Timestamp(0); GROUPS].into();
+        }
+        self.written[group(internal)] = at;
+    }
+
     fn put(&mut self, key: Key, entry: Entry, bytes_max: usize) {
         if entry.bytes > bytes_max {
             return;
@@ -195,6 +204,11 @@ impl Shard {
             self.bytes -= oldest.bytes;
         }
     }
+}
+
+/// Which group a document belongs to. These bytes of an id are random, and others than those that choose the part.
+fn group(internal: InternalId) -> usize {
+    usize::from(u16::from_le_bytes([internal.0[11], internal.0[12]])) % GROUPS
 }
 
 #[cfg(test)]
@@ -240,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_version_counts_for_snapshots_from_its_commit_on() {
-        let cache = DocumentCache::new(1 << 20, Timestamp(10), false);
+        let cache = DocumentCache::new(1 << 20, false);
         cache.loaded(TABLE, &document(1, "old"), Timestamp(10));
         assert_eq!(found(&cache, 1, 10).as_deref(), Some("old"));
         assert_eq!(found(&cache, 1, 9), None, "what was there before is not known");
@@ -253,10 +267,12 @@ mod tests {
 
     #[test]
     fn what_was_loaded_before_a_reported_commit_is_not_kept() {
-        let cache = DocumentCache::new(1 << 20, Timestamp(10), false);
+        let cache = DocumentCache::new(1 << 20, false);
         cache.stored(&commit(12, 1, Some(document(1, "new"))));
         cache.loaded(TABLE, &document(1, "old"), Timestamp(11));
         assert_eq!(found(&cache, 1, 12), None);
+        cache.loaded(TABLE, &document(2, "another"), Timestamp(11));
+        assert_eq!(found(&cache, 2, 11).as_deref(), Some("another"), "that commit wrote something else");
         cache.loaded(TABLE, &document(1, "new"), Timestamp(12));
         assert_eq!(found(&cache, 1, 12).as_deref(), Some("new"));
     }
@@ -264,7 +280,7 @@ mod tests {
     #[test]
     fn bytes_are_bounded_and_what_is_not_used_goes_first() {
         let one = document(1, "x").decoded_weight() + ENTRY_BYTES;
-        let cache = DocumentCache::new(SHARDS * (2 * one + 1), Timestamp(10), false);
+        let cache = DocumentCache::new(SHARDS * (2 * one + 1), false);
         // These three share a shard.
         for number in [1, 17, 33] {
             cache.loaded(TABLE, &document(number, "x"), Timestamp(10));
