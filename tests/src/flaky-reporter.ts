@@ -1,0 +1,18 @@
+/**
+ * Names, at the very end of a run, the tests that passed only when they were tried again. A run that is all green except
+ * for them is green, since a machine that others share may stall for longer than any patience, but nobody overlooks them.
+ */
+
+import type { Reporter, TestModule } from "vitest/node";
+
+export class FlakyReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    for (const module of modules) {
+      for (const test of module.children.allTests()) {
+        if (test.diagnostic()?.flaky === true) {
+          console.log(`FLAKY: ${module.relativeModuleId} > ${test.fullName} passed at the second try`);
+        }
+      }
+    }
+  }
+}
