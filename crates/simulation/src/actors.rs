@@ -9,9 +9,11 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::clock::SimulatedClock;
+use crate::deeds::Deeds;
 use crate::disk::Disk;
 use crate::journal;
 use crate::model::{Entry, Frames, History, Operation, State};
+use crate::readings::Readings;
 use crate::session::{Session, Setback};
 use crate::trace::Trace;
 use crate::violation::{Checked, Violation, check};
@@ -43,8 +45,8 @@ pub(crate) struct Actors {
     clients: Vec<Option<Session>>,
     watchers: Vec<Watcher>,
     snapshots: Vec<Box<dyn Snapshot>>,
-    pub(crate) commits: u64,
-    pub(crate) conflicts: u64,
+    pub(crate) readings: Readings,
+    pub(crate) deeds: Deeds,
 }
 
 impl Actors {
@@ -64,8 +66,8 @@ impl Actors {
             clients: Vec::new(),
             watchers: Vec::new(),
             snapshots: Vec::new(),
-            commits: 0,
-            conflicts: 0,
+            readings: Readings::default(),
+            deeds: Deeds::default(),
         }
     }
 
@@ -168,9 +170,10 @@ impl Actors {
             _ if session.operations.len() >= OPERATIONS_MAX => return self.commit(client, session),
             _ => {}
         }
-        match session.act(&mut self.rng, self.pad_max) {
+        match session.act(&mut self.rng, self.pad_max, &mut self.readings) {
             Ok(line) => {
                 self.note(&format!("client {client}: {line}"));
+                session.operations.last().into_iter().for_each(|done| self.deeds.count(done));
                 if let Some(Operation::Insert { id, .. }) = session.operations.last() {
                     self.history.claim(*id)?;
                 }
@@ -262,7 +265,7 @@ impl Actors {
         let failed = database.failure().is_some();
         match database.commit(transaction) {
             Ok(commit) => {
-                self.commits += 1;
+                self.deeds.commits += 1;
                 self.note(&format!("client {client} commits at {}", commit.ts));
                 check(database.failure().is_none(), || {
                     "a commit succeeded although the database is read-only".to_owned()
@@ -270,7 +273,7 @@ impl Actors {
                 self.record(before, commit.ts, &operations)
             }
             Err(CommitError::Conflict { conflicting_ts, .. }) => {
-                self.conflicts += 1;
+                self.deeds.conflicts += 1;
                 self.note(&format!("client {client} meets a conflict"));
                 // One that is too old to tell may be refused even so.
                 check(!alone || conflicting_ts.is_none(), || {

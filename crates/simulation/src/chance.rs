@@ -6,7 +6,7 @@ use freshet_values::{DocumentId, Object, Value};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::{Question, Range, State, Term};
+use crate::model::{PageQuestion, Place, Question, Range, State, Term};
 
 const TABLES: [&str; 3] = ["ants", "bees", "cats"];
 const INDEXES: [(&str, &[&str]); 4] =
@@ -26,6 +26,12 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
 pub(crate) fn index(rng: &mut ChaCha8Rng) -> (String, Vec<String>) {
     let (name, fields) = INDEXES[rng.random_range(0..INDEXES.len())];
     (name.to_owned(), fields.iter().map(|field| (*field).to_owned()).collect())
+}
+
+/// The fields of the index of this name.
+pub(crate) fn fields_of(index: &str) -> Vec<String> {
+    let found = INDEXES.iter().find(|(name, _)| *name == index);
+    found.into_iter().flat_map(|(_, fields)| fields.iter().map(|field| (*field).to_owned())).collect()
 }
 
 pub(crate) fn number(rng: &mut ChaCha8Rng) -> Option<Value> {
@@ -89,6 +95,16 @@ pub(crate) fn question(rng: &mut ChaCha8Rng, state: &State) -> Question {
         _ => {}
     }
     Question::Scan { table: table(rng), descending, limit }
+}
+
+/// The first page of a query that makes sense in the state.
+pub(crate) fn first_page(rng: &mut ChaCha8Rng, state: &State) -> Option<PageQuestion> {
+    let mut of = question(rng, state);
+    match &mut of {
+        Question::Scan { limit, .. } | Question::Range { limit, .. } => *limit = None,
+        _ => return None,
+    }
+    Some(PageQuestion { of: Box::new(of), from: Place::Start, cursor: None, size: rng.random_range(1..6) })
 }
 
 fn search(rng: &mut ChaCha8Rng, table: String, limit: Option<u64>) -> Question {

@@ -6,6 +6,7 @@ use freshet_database::{Database, IndexSpec, IndexState, Namespace, TableState};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::chance;
+use crate::deployment;
 use crate::disk::Disk;
 use crate::model::{Answer, Question, Range, State};
 use crate::violation::{Checked, Violation, check};
@@ -52,6 +53,17 @@ pub(crate) fn check_contents(database: &Database, state: &State) -> Checked {
     Ok(())
 }
 
+/// Compares the schemas with the model.
+pub(crate) fn check_schemas(database: &Database, state: &State) -> Checked {
+    let failed = |error: &dyn std::fmt::Display| Violation(format!("reading the schemas failed: {error}"));
+    let mut transaction = database.begin().map_err(|error| failed(&error))?;
+    let active = deployment::in_force(&mut transaction).map_err(|error| failed(&error))?;
+    let expected = state.schemas.active.map(|schema| schema.id);
+    check(active == expected, || format!("the schema {active:?} is in force instead of {expected:?}"))?;
+    let waiting = state.schemas.waiting.map(|waiting| waiting.schema.id);
+    state.see(deployment::look(&mut transaction, waiting).map_err(|error| failed(&error))?)
+}
+
 /// Compares the declared tables and indexes with the model.
 pub(crate) fn check_catalog(database: &Database, state: &State) -> Checked {
     let catalog = database.catalog();
@@ -71,7 +83,8 @@ pub(crate) fn check_catalog(database: &Database, state: &State) -> Checked {
                 }
                 IndexSpec::Vector { .. } => continue,
             };
-            indexes.insert(index.name.to_string(), (index.id, fields, index.state == IndexState::Enabled));
+            let how = (index.state == IndexState::Enabled, index.staged);
+            indexes.insert(index.name.to_string(), (index.id, fields, how));
         }
         found.insert(table.name.to_string(), (table.id, indexes));
     }
@@ -82,7 +95,9 @@ pub(crate) fn check_catalog(database: &Database, state: &State) -> Checked {
             let indexes: BTreeMap<_, _> = table
                 .indexes
                 .iter()
-                .map(|(name, index)| (name.clone(), (index.id, index.fields.clone(), index.enabled)))
+                .map(|(name, index)| {
+                    (name.clone(), (index.id, index.fields.clone(), (index.enabled, index.staged)))
+                })
                 .collect();
             (name.clone(), (table.id, indexes))
         })

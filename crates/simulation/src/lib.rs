@@ -9,12 +9,15 @@
 mod actors;
 mod chance;
 pub mod clock;
+mod deeds;
+mod deployment;
 pub mod disk;
 mod inspection;
 mod journal;
 mod life;
 mod model;
 mod plan;
+mod readings;
 mod sabotage;
 mod session;
 mod simulation;
@@ -22,6 +25,7 @@ mod trace;
 mod violation;
 mod watcher;
 
+pub use deeds::Deeds;
 pub use disk::Counters;
 pub use plan::Trouble;
 pub use sabotage::Sabotage;

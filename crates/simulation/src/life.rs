@@ -14,7 +14,7 @@ use crate::actors::Actors;
 use crate::disk::{Disk, Faults};
 use crate::inspection::{self, Numbers};
 use crate::plan::{Plan, Trouble};
-use crate::sabotage::Sabotage;
+use crate::sabotage::{self, Sabotage};
 use crate::violation::{Checked, Violation, check};
 
 /// Attempts at opening before the disk is made to behave.
@@ -148,6 +148,7 @@ impl World {
         }));
         let lost = actors.history.forget_after(point);
         actors.note(&format!("{lost} commits are lost"));
+        actors.readings.forget_after(point);
         actors.judge(outcome);
         actors.acknowledged = point;
         actors.enter(database.clone(), wrapped, self.plan.clients);
@@ -169,6 +170,7 @@ impl World {
         let state = actors.history.at(life.database.visible_ts()).1.state.clone();
         inspection::check_catalog(&life.database, &state)?;
         inspection::check_contents(&life.database, &state)?;
+        inspection::check_schemas(&life.database, &state)?;
         inspection::check_file(&self.disk, &life.database)?;
         // A new database has tables that are not durable yet; their numbers may be given out again.
         if life.database.durable_ts() == life.database.visible_ts() {
@@ -237,6 +239,9 @@ impl World {
             return self.after_failure(life);
         }
         if choice < commit + maintain {
+            if self.sabotage == Sabotage::UncheckedSchemas {
+                sabotage::approve_schema(&life.database);
+            }
             let outcome = life.database.step_maintenance();
             self.note(&format!("housekeeping: {outcome:?}"));
             let actors = self.actors.lock();

@@ -80,6 +80,7 @@ impl Plan {
             exclusive_wait_max: Duration::ZERO,
             log_retention: Duration::from_secs(if rng.random_bool(0.3) { 60 } else { 48 * 3600 }),
             backfill_chunk: rng.random_range(1..8),
+            validation_chunk: rng.random_range(1..8),
             ..DatabaseOptions::default()
         };
         Plan {

@@ -1,10 +1,12 @@
 //! Stores and disks that are broken on purpose, to see that the simulation notices.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use freshet_database::{IndexId, TableId};
+use freshet_database::schema::{self, SchemaState};
+use freshet_database::{CommitError, Database, DatabaseError, IndexId, Namespace, TableId};
 use freshet_store::{Batch, CommitRecord, LogEntry, Snapshot, Store, StoreError};
-use freshet_values::Timestamp;
+use freshet_values::{Timestamp, Value};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,17 +22,40 @@ pub enum Sabotage {
     EarlyAcknowledgement,
     /// Entries of indexes are added and never removed.
     StaleEntries,
+    /// Building an index leaves out the entries of documents that were there before.
+    LostEntries,
+    /// The secret of the cursors is another one in each life.
+    ForgottenSecrets,
+    /// Schemas count as validated without a look at the documents.
+    UncheckedSchemas,
 }
 
 impl Sabotage {
     pub(crate) fn wrap(self, store: Arc<dyn Store>) -> Arc<dyn Store> {
         match self {
-            Sabotage::TornGroups | Sabotage::StaleEntries => {
-                Arc::new(BrokenStore { inner: store, sabotage: self })
-            }
+            Sabotage::TornGroups
+            | Sabotage::StaleEntries
+            | Sabotage::LostEntries
+            | Sabotage::ForgottenSecrets => Arc::new(BrokenStore { inner: store, sabotage: self }),
             _ => store,
         }
     }
+}
+
+/// Approves the schema that waits to be checked, if any.
+pub(crate) fn approve_schema(database: &Database) {
+    let approve = || -> Result<(), CommitError> {
+        let mut transaction = database.begin().map_err(DatabaseError::from)?;
+        let row = schema::in_progress(&mut transaction, Namespace::ROOT)?;
+        let Some(row) = row.filter(|row| row.state == SchemaState::Pending) else { return Ok(()) };
+        let state = Value::object([("state", Value::from("validated"))]);
+        let fields = BTreeMap::from([("state".to_owned(), Some(state))]);
+        let schemas = "_schemas".parse().expect("an identifier");
+        transaction.system(Namespace::ROOT).patch(&schemas, row.id, fields)?;
+        database.commit(transaction).map(drop)
+    };
+    // Whatever keeps it from happening keeps what it breaks from happening.
+    let _ = approve();
 }
 
 struct BrokenStore {
@@ -56,6 +81,17 @@ impl BrokenStore {
         self.inner.commit(&Batch { commits: rest, ..batch.clone() })
     }
 
+    fn commit_lossy(&self, batch: &Batch) -> Result<(), StoreError> {
+        let keep = |record: &Arc<CommitRecord>| {
+            let mut record = (**record).clone();
+            let written: Vec<_> =
+                record.documents.iter().map(|write| (write.table, write.internal)).collect();
+            record.indexes.retain(|write| write.document.is_none_or(|document| written.contains(&document)));
+            Arc::new(record)
+        };
+        self.inner.commit(&Batch { commits: batch.commits.iter().map(keep).collect(), ..batch.clone() })
+    }
+
     fn commit_stale(&self, batch: &Batch) -> Result<(), StoreError> {
         let keep = |record: &Arc<CommitRecord>| {
             let mut record = (**record).clone();
@@ -74,7 +110,9 @@ impl Store for BrokenStore {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         match self.sabotage {
             Sabotage::TornGroups => self.commit_torn(batch),
-            _ => self.commit_stale(batch),
+            Sabotage::StaleEntries => self.commit_stale(batch),
+            Sabotage::LostEntries => self.commit_lossy(batch),
+            _ => self.inner.commit(batch),
         }
     }
 
@@ -108,6 +146,9 @@ impl Store for BrokenStore {
     }
 
     fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        if self.sabotage == Sabotage::ForgottenSecrets && name == "cursor_secret" {
+            return Ok(None);
+        }
         self.inner.meta(name)
     }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use freshet_database::{DatabaseError, IndexSpec, IndexState, Namespace, Transaction};
+use freshet_database::{DatabaseError, DeveloperError, IndexSpec, IndexState, Namespace, Transaction};
 use freshet_values::{DocumentId, Object, TableName, Timestamp, Value};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::chance;
-use crate::model::{Frames, Operation, Question, State};
+use crate::model::{Answer, Frames, Operation, Question, State};
+use crate::readings::Readings;
 use crate::violation::{Checked, Violation};
 
 /// See the module.
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) past: bool,
     /// It holds the exclusive token.
     pub(crate) alone: bool,
+    /// It changed schemas, and writes no more documents: those would be checked against the schemas before.
+    pub(crate) has_deployed: bool,
     pub(crate) frames: Frames,
     pub(crate) operations: Vec<Operation>,
 }
@@ -44,7 +47,7 @@ impl From<Violation> for Setback {
     }
 }
 
-type Step = Result<Option<Operation>, Setback>;
+pub(crate) type Step = Result<Option<Operation>, Setback>;
 
 impl Session {
     pub(crate) fn new(transaction: Transaction, state: State) -> Session {
@@ -54,21 +57,30 @@ impl Session {
             base,
             past: false,
             alone: false,
+            has_deployed: false,
             frames: Frames::new(state),
             operations: Vec::new(),
         }
     }
 
     /// Does something; returns a line for the trace.
-    pub(crate) fn act(&mut self, rng: &mut ChaCha8Rng, pad_max: usize) -> Result<String, Setback> {
+    pub(crate) fn act(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        pad_max: usize,
+        readings: &mut Readings,
+    ) -> Result<String, Setback> {
         let operation = loop {
             let operation = match rng.random_range(0..100) {
-                0..35 => self.read(rng),
-                35..60 => self.insert(rng, pad_max),
-                60..75 => self.change(rng, pad_max),
-                75..82 => self.delete(rng),
-                82..90 => self.nest(rng),
-                90..99 => self.define(rng),
+                0..25 => self.read(rng),
+                25..35 => self.read_page(rng, readings),
+                _ if self.has_deployed => self.read(rng),
+                35..58 => self.insert(rng, pad_max),
+                58..72 => self.change(rng, pad_max),
+                72..79 => self.delete(rng),
+                79..86 => self.nest(rng),
+                86..94 => self.define(rng),
+                94..99 => self.deploy(rng),
                 _ => self.drop_table(rng),
             }?;
             if let Some(operation) = operation {
@@ -93,11 +105,24 @@ impl Session {
         Ok(Some(Operation::Read { question, answer }))
     }
 
+    /// Goes on with some reading in pages, or begins one.
+    fn read_page(&mut self, rng: &mut ChaCha8Rng, readings: &mut Readings) -> Step {
+        let Some(page) = readings.choose(rng, self.frames.state()) else { return Ok(None) };
+        let (answer, next) = page.ask(&mut self.transaction)?;
+        readings.keep(next, self.base);
+        Ok(Some(Operation::Read { question: Question::Page(page), answer }))
+    }
+
     fn insert(&mut self, rng: &mut ChaCha8Rng, pad_max: usize) -> Step {
         let table = chance::table(rng);
         let fields = chance::fields(rng, pad_max);
         let mut user = self.transaction.user(Namespace::ROOT);
-        let id = user.insert(&table, Value::Object(fields.clone()))?;
+        let id = match user.insert(&table, Value::Object(fields.clone())) {
+            Err(error) if is_refusal(&error) => {
+                return Ok(Some(Operation::Refused { table, new: Arc::new(fields) }));
+            }
+            inserted => inserted?,
+        };
         let new = self.look(id)?;
         if user_fields(&new) != fields {
             return Err(Violation(format!("{fields:?} was inserted, {new:?} is there")).into());
@@ -114,9 +139,9 @@ impl Session {
         let Some((table, id, old)) = chance::document(rng, self.frames.state()) else { return Ok(None) };
         let mut user = self.transaction.user(Namespace::ROOT);
         let mut expected = user_fields(&old);
-        if rng.random() {
+        let written = if rng.random() {
             expected = chance::fields(rng, pad_max);
-            user.replace(&id.to_string(), None, Value::Object(expected.clone()))?;
+            user.replace(&id.to_string(), None, Value::Object(expected.clone()))
         } else {
             let mut patch = BTreeMap::new();
             if rng.random() {
@@ -131,8 +156,14 @@ impl Session {
                     None => expected.remove(field),
                 };
             }
-            user.patch(&id.to_string(), None, patch)?;
-        }
+            user.patch(&id.to_string(), None, patch)
+        };
+        match written {
+            Err(error) if is_refusal(&error) => {
+                return Ok(Some(Operation::Refused { table, new: Arc::new(expected) }));
+            }
+            written => written?,
+        };
         let new = self.look(id)?;
         if user_fields(&new) != expected {
             return Err(Violation(format!("{expected:?} was written, {new:?} is there")).into());
@@ -169,7 +200,7 @@ impl Session {
         Ok(operation)
     }
 
-    /// Creates, enables or drops an index.
+    /// Creates, enables, stages or drops an index.
     fn define(&mut self, rng: &mut ChaCha8Rng) -> Step {
         let table = chance::table(rng);
         let (index, fields) = chance::index(rng);
@@ -183,14 +214,20 @@ impl Session {
                 IndexSpec::Database { fields: paths }
             };
             let index_name = index.parse().expect("an identifier");
+            let staged = rng.random_bool(0.3);
+            let table_name = name(&table);
             let id =
-                self.transaction.create_index(Namespace::ROOT, &name(&table), &index_name, spec, false)?;
-            return Ok(Some(Operation::CreateIndex { table, index, id, fields }));
+                self.transaction.create_index(Namespace::ROOT, &table_name, &index_name, spec, staged)?;
+            return Ok(Some(Operation::CreateIndex { table, index, id, fields, staged }));
         };
         let state = self.transaction.catalog().index(found.id).map(|index| index.state);
         if !found.enabled && state == Some(IndexState::Backfilled) {
             self.transaction.enable_index(found.id)?;
             return Ok(Some(Operation::EnableIndex { table, index, id: found.id }));
+        }
+        if rng.random_bool(0.2) {
+            self.transaction.set_index_staged(found.id, true)?;
+            return Ok(Some(Operation::StageIndex { table, index, id: found.id }));
         }
         if rng.random_bool(0.3) {
             self.transaction.drop_index(found.id)?;
@@ -212,10 +249,15 @@ impl Session {
     /// The document as the transaction sees it now.
     fn look(&mut self, id: DocumentId) -> Result<Arc<Object>, Setback> {
         match Question::Get(id).ask(&mut self.transaction)? {
-            crate::model::Answer::Documents(rows) if rows.len() == 1 => Ok(Arc::clone(&rows[0])),
+            Answer::Documents(rows) if rows.len() == 1 => Ok(Arc::clone(&rows[0])),
             other => Err(Violation(format!("{id} was just written and reads as {other:?}")).into()),
         }
     }
+}
+
+/// Whether the schema in force does not allow a document.
+fn is_refusal(error: &DatabaseError) -> bool {
+    matches!(error, DatabaseError::Developer(DeveloperError { code: "SchemaEnforcementError", .. }))
 }
 
 fn user_fields(object: &Object) -> Object {
@@ -230,7 +272,8 @@ fn summary(operation: &Operation) -> String {
     match operation {
         Operation::Read { question, answer } => {
             let count = match answer {
-                crate::model::Answer::Documents(rows) => format!("{} rows", rows.len()),
+                Answer::Documents(rows) => format!("{} rows", rows.len()),
+                Answer::Page { rows, is_done } => format!("{} rows, done: {is_done}", rows.len()),
                 other => format!("{other:?}"),
             };
             format!("{question:?}: {count}")

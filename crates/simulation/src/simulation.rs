@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::actors::Actors;
 use crate::clock::SimulatedClock;
+use crate::deeds::Deeds;
 use crate::disk::{Counters, Disk, Image};
 use crate::inspection::Numbers;
 use crate::life::World;
@@ -30,10 +31,8 @@ pub struct Summary {
     pub trouble: Trouble,
     /// What happened on the disk.
     pub disk: Counters,
-    /// Commits of clients that became visible.
-    pub commits: u64,
-    /// Commits of clients that met a conflict.
-    pub conflicts: u64,
+    /// What clients got to do.
+    pub deeds: Deeds,
 }
 
 /// A seed that broke a promise.
@@ -96,13 +95,9 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Summary, Box<Failure>> {
     let mut actors = actors.lock();
     actors.leave();
     match outcome {
-        Ok(()) => Ok(Summary {
-            digest: actors.trace.digest(),
-            trouble,
-            disk: disk.counters(),
-            commits: actors.commits,
-            conflicts: actors.conflicts,
-        }),
+        Ok(()) => {
+            Ok(Summary { digest: actors.trace.digest(), trouble, disk: disk.counters(), deeds: actors.deeds })
+        }
         Err(violation) => Err(Box::new(Failure { seed, trouble, violation, trace: actors.trace.clone() })),
     }
 }

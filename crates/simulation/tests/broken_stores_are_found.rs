@@ -31,6 +31,21 @@ fn a_database_that_acknowledges_before_it_stores() {
 }
 
 #[test]
+fn a_store_that_loses_entries_while_indexes_are_built() {
+    find(Sabotage::LostEntries);
+}
+
+#[test]
+fn a_store_that_forgets_the_secret_of_cursors() {
+    find(Sabotage::ForgottenSecrets);
+}
+
+#[test]
+fn a_database_that_approves_schemas_without_looking_at_documents() {
+    find(Sabotage::UncheckedSchemas);
+}
+
+#[test]
 fn a_store_that_leaves_stale_entries_in_indexes() {
     find(Sabotage::StaleEntries);
 }

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // What was found, and how much happened, is for whoever looks.
 
-use freshet_simulation::{Counters, Sabotage, Summary, run};
+use freshet_simulation::{Counters, Deeds, Sabotage, Summary, run};
 
 /// Seeds of all parts together, unless `FRESHET_SEEDS` says otherwise.
 const SEEDS: u64 = 3000;
@@ -25,18 +25,24 @@ fn part(number: u64) {
     let seeds = std::env::var("FRESHET_SEEDS")
         .map_or(SEEDS, |seeds| seeds.parse().expect("FRESHET_SEEDS is a number"));
     let mut disk = Counters::default();
-    let (mut commits, mut conflicts, mut count) = (0, 0, 0);
+    let mut deeds = Deeds::default();
+    let mut count = 0;
     for seed in (number..seeds).step_by(usize::try_from(PARTS).unwrap()) {
         let summary: Summary = run(seed, Sabotage::None).unwrap_or_else(|failure| panic!("\n{failure}\n"));
         disk += summary.disk;
-        commits += summary.commits;
-        conflicts += summary.conflicts;
+        deeds += summary.deeds;
         count += 1;
     }
-    println!("{count} seeds: {commits} commits, {conflicts} conflicts, {disk:?}");
+    println!("{count} seeds: {deeds:?}, {disk:?}");
     if count >= ENOUGH {
         // A simulation in which nothing happens breaks no promises either.
-        assert!(commits > count && conflicts > count / 10, "{commits} commits, {conflicts} conflicts");
+        assert!(deeds.commits > count && deeds.conflicts > count / 10, "{deeds:?}");
+        let Deeds {
+            searches, pages, staged_indexes, refused_writes, activated_schemas, failed_schemas, ..
+        } = deeds;
+        for happened in [searches, pages, staged_indexes, refused_writes, activated_schemas, failed_schemas] {
+            assert!(happened > count / 20, "{deeds:?}");
+        }
         let Counters { operations, write_errors, sync_errors, lies, slow_syncs, full, power_cuts } = disk;
         for happened in [operations, write_errors, sync_errors, lies, slow_syncs, full, power_cuts] {
             assert!(happened > 0, "{disk:?}");

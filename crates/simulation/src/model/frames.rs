@@ -65,7 +65,13 @@ fn step(state: &mut State, writes: &mut Writes, operation: &Operation) -> Checke
             check(!entry.documents.contains_key(id), || format!("document {id} was inserted twice"))?;
             entry.documents.insert(*id, new.clone());
             writes.insert((*table_id, *id), Some(new.clone()));
-            Ok(())
+            state.enforce(table, new)
+        }
+        Operation::Refused { table, new } => {
+            let refuses = state.schemas.active.is_some_and(|active| !active.accepts(table, new));
+            check(refuses, || {
+                format!("{new:?} was refused for {table}, but the schema is {:?}", state.schemas.active)
+            })
         }
         Operation::Change { table, id, old, new } => {
             let entry = table_mut(state, table)?;
@@ -76,11 +82,15 @@ fn step(state: &mut State, writes: &mut Writes, operation: &Operation) -> Checke
                 None => entry.documents.remove(id),
             };
             writes.insert((entry.id, *id), new.clone());
-            Ok(())
+            match new {
+                // What stays as it is is not written.
+                Some(new) if new != old => state.enforce(table, new),
+                _ => Ok(()),
+            }
         }
-        Operation::CreateIndex { table, index, id, fields } => {
+        Operation::CreateIndex { table, index, id, fields, staged } => {
             let entry = table_mut(state, table)?;
-            let new = Index { id: *id, fields: fields.clone(), enabled: false };
+            let new = Index { id: *id, fields: fields.clone(), enabled: false, staged: *staged };
             let before = entry.indexes.insert(index.clone(), new);
             check(before.is_none(), || format!("{table}.{index} was created twice"))
         }
@@ -89,7 +99,13 @@ fn step(state: &mut State, writes: &mut Writes, operation: &Operation) -> Checke
             check(found.id == *id && !found.enabled, || {
                 format!("{table}.{index} was enabled as {id}: {found:?}")
             })?;
-            found.enabled = true;
+            (found.enabled, found.staged) = (true, false);
+            Ok(())
+        }
+        Operation::StageIndex { table, index, id } => {
+            let found = index_mut(state, table, index)?;
+            check(found.id == *id, || format!("{table}.{index} was staged as {id}: {found:?}"))?;
+            (found.enabled, found.staged) = (false, true);
             Ok(())
         }
         Operation::DropIndex { table, index, id } => {
@@ -102,6 +118,15 @@ fn step(state: &mut State, writes: &mut Writes, operation: &Operation) -> Checke
             let found = state.tables.remove(table).map(|table| table.id);
             check(found == Some(*id), || format!("{table} was dropped as {id}: {found:?}"))
         }
+        Operation::SubmitSchema { schema, tables } => {
+            for (table, id) in tables {
+                let entry = state.tables.entry(table.clone()).or_insert_with(|| Table::new(*id));
+                check(entry.id == *id, || format!("the schema is about {id}, but {table} is {}", entry.id))?;
+            }
+            state.submit(*schema)
+        }
+        Operation::SeeSchema(seen) => state.see(*seen),
+        Operation::ActivateSchema(id) => state.activate(*id),
         Operation::BeginSub | Operation::CommitSub | Operation::RollbackSub => {
             unreachable!("these change the frames themselves")
         }

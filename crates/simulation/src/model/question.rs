@@ -6,6 +6,7 @@ use freshet_database::{DatabaseError, Document, Namespace, Query, Transaction};
 use freshet_values::{DocumentId, Object};
 use serde_json::{Value as Json, json};
 
+use super::page::PageQuestion;
 use super::state::{State, Term};
 
 /// A read.
@@ -32,6 +33,7 @@ pub(crate) enum Question {
         limit: Option<u64>,
     },
     Count(String),
+    Page(PageQuestion),
 }
 
 /// Bounds on the fields of an index, from the first.
@@ -49,6 +51,10 @@ pub(crate) struct Range {
 pub(crate) enum Answer {
     Documents(Vec<Arc<Object>>),
     Count(u64),
+    Page {
+        rows: Vec<Arc<Object>>,
+        is_done: bool,
+    },
     /// The index does not exist or cannot be queried yet.
     Unusable,
 }
@@ -58,6 +64,7 @@ impl Question {
     pub(crate) fn ask(&self, transaction: &mut Transaction) -> Result<Answer, DatabaseError> {
         let mut user = transaction.user(Namespace::ROOT);
         let asked = match self {
+            Question::Page(page) => return Ok(page.ask(transaction)?.0),
             Question::Get(id) => user
                 .get(&id.to_string(), None, false)
                 .and_then(|found| found.iter().map(|document| object(document)).collect())
@@ -74,7 +81,7 @@ impl Question {
         }
     }
 
-    fn query(&self) -> Query {
+    pub(super) fn query(&self) -> Query {
         let (source, limit) = match self {
             Question::Scan { table, descending, limit } => {
                 (json!({"type": "FullTableScan", "tableName": table, "order": order(*descending)}), *limit)
@@ -94,16 +101,31 @@ impl Question {
                 let index = format!("{table}.{}", crate::chance::SEARCH);
                 (json!({"type": "Search", "indexName": index, "filters": filters}), *limit)
             }
-            Question::Get(_) | Question::Count(_) => unreachable!("these are no queries"),
+            Question::Get(_) | Question::Count(_) | Question::Page(_) => {
+                unreachable!("these are no queries")
+            }
         };
         let operators: Vec<Json> = limit.iter().map(|limit| json!({"limit": limit})).collect();
         Query::from_json(&json!({"source": source, "operators": operators}))
             .expect("the query is well formed")
     }
 
+    /// The fields of the index that it reads, from the index's name: those of one name are always the same.
+    pub(super) fn fields(&self) -> Vec<String> {
+        match self {
+            Question::Range { index, .. } => crate::chance::fields_of(index),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn is_descending(&self) -> bool {
+        matches!(self, Question::Scan { descending: true, .. } | Question::Range { descending: true, .. })
+    }
+
     /// The answer that the model gives.
     pub(crate) fn expect(&self, state: &State) -> Answer {
         match self {
+            Question::Page(page) => page.expect(state),
             Question::Get(id) => Answer::Documents(state.document(*id).cloned().into_iter().collect()),
             Question::Count(table) => {
                 Answer::Count(state.tables.get(table).map_or(0, |table| table.documents.len() as u64))

@@ -7,10 +7,13 @@ use freshet_database::{IndexId, TableId};
 use freshet_values::{DocumentId, Object, Value};
 use imbl::OrdMap;
 
-/// All tables by name.
+use super::schemas::Schemas;
+
+/// All tables by name, and the schemas.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) tables: OrdMap<String, Table>,
+    pub(crate) schemas: Schemas,
 }
 
 /// A table with its documents and declared indexes.
@@ -27,6 +30,7 @@ pub(crate) struct Index {
     pub(crate) id: IndexId,
     pub(crate) fields: Vec<String>,
     pub(crate) enabled: bool,
+    pub(crate) staged: bool,
 }
 
 /// The last version of each document that a transaction wrote, `None` for deleted ones.
@@ -38,6 +42,28 @@ pub(crate) enum Term {
     Missing,
     Number(i64),
     Text(String),
+}
+
+/// Where a document stands in an index: the indexed fields; then, as in every index, time of creation and id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowKey {
+    terms: Vec<Term>,
+    /// Positive doubles order as their bits do.
+    created: u64,
+    /// Ids of one table order as their texts do.
+    id: String,
+}
+
+impl RowKey {
+    pub(crate) fn of(object: &Object, fields: &[String]) -> RowKey {
+        let created = object.get("_creationTime").and_then(Value::as_f64).unwrap_or(0.0);
+        let id = object.get("_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        RowKey {
+            terms: fields.iter().map(|field| Term::of(object, field)).collect(),
+            created: created.to_bits(),
+            id,
+        }
+    }
 }
 
 impl Term {
@@ -66,18 +92,10 @@ impl Table {
         Table { id, documents: OrdMap::new(), indexes: OrdMap::new() }
     }
 
-    /// The documents in the order of an index over these fields; every index ends with time of creation and id.
+    /// The documents in the order of an index over these fields.
     pub(crate) fn ordered(&self, fields: &[String]) -> Vec<&Arc<Object>> {
-        let mut rows: Vec<_> = self
-            .documents
-            .iter()
-            .map(|(id, object)| {
-                let terms: Vec<Term> = fields.iter().map(|field| Term::of(object, field)).collect();
-                let created = object.get("_creationTime").and_then(Value::as_f64).unwrap_or(0.0);
-                // Positive doubles order as their bits do.
-                ((terms, created.to_bits(), *id), object)
-            })
-            .collect();
+        let mut rows: Vec<_> =
+            self.documents.values().map(|object| (RowKey::of(object, fields), object)).collect();
         rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         rows.into_iter().map(|(_, object)| object).collect()
     }
