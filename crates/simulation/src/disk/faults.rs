@@ -8,6 +8,8 @@ pub struct Faults {
     /// A sync fails, and the changes it should have made durable are gone from the queue: some reached the disk, the
     /// others never will, although reads return them. That is what Linux does.
     pub sync_error: f64,
+    /// The same, for syncs of the database file alone.
+    pub file_sync_error: f64,
     /// A sync of the write-ahead log reports success although its changes only lie in the drive's memory.
     ///
     /// Lies are told about the log alone, never about its header, and the drive keeps its word before it accepts a

@@ -318,7 +318,10 @@ impl Machine {
         if self.faults.ignore_syncs {
             return Ok(());
         }
-        let fails = self.chance(self.faults.sync_error);
+        let mut fails = self.chance(self.faults.sync_error);
+        if handle.kind == Kind::Database {
+            fails |= self.chance(self.faults.file_sync_error);
+        }
         let lies = handle.kind == Kind::Log && self.chance(self.faults.log_lies);
         let node = self.nodes.get_mut(&handle.file).expect("it was there a moment ago");
         if fails {

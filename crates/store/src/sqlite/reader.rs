@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use freshet_values::Timestamp;
 use parking_lot::{Condvar, Mutex};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::cache::{CacheShares, ReaderKind};
@@ -217,6 +218,8 @@ impl ReaderPool {
             connection.set_prepared_statement_cache_capacity(32);
             layout::keep_plans(&connection)?;
             layout::set_cache(&connection, self.shares.reader_kib(kind))?;
+            // Whether the log may be copied is for the writer to say, also when a reader is the last to go.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             Ok(FreeReader { connection, kind })
         };
         open().map_err(|error| failure(&error))

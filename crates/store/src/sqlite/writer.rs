@@ -25,13 +25,11 @@
 //! succeeds and proves nothing (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So no
 //! sync is ever repeated here to make the same bytes durable. What counts are bytes written again after the failure and
 //! synced then: the small transaction writes its frame, and with it the pages of the file that the failed sync left in
-//! doubt and that are still needed. Frames before it had been synced by their own commits. The same goes for a
-//! checkpoint whose sync failed: SQLite counts it as not done, copies all of it again, and keeps the log until a copy has
-//! been synced.
+//! doubt and that are still needed. Frames before it had been synced by their own commits. What a failed sync of the database file
+//! means is in `checkpoint`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use freshet_values::{InternalId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -144,7 +142,7 @@ impl Writer {
             return Err(if is_decided { error } else { StoreError::Undecided(error.to_string()) });
         }
         // A full disk may well have room for that little. What is in the log already need not be there twice.
-        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        if let Err(error) = self.checkpoints.copy(&self.connection, "PASSIVE") {
             tracing::debug!(%error, "the write-ahead log could not be copied to the database file");
         }
         probe(&self.connection, PROBE_BYTES).map_err(|error| failure_on(&self.connection, &error))?;
@@ -176,7 +174,9 @@ impl Writer {
     fn reconnect(&mut self) -> Result<Timestamp, StoreError> {
         let mut connection = opening::connect_writer(&self.path, &self.options)?;
         let timestamp = settle_on(&connection).map_err(|error| failure_on(&connection, &error))?;
-        let checkpoints = Checkpoints::take_over(&mut connection, self.options.log_pages_max)
+        let checkpoints = self
+            .checkpoints
+            .succeed(&mut connection, self.options.log_pages_max)
             .map_err(|error| failure(&error))?;
         self.checkpoints = checkpoints;
         // The old connection is closed when the new one has the file open.
@@ -241,13 +241,11 @@ impl Writer {
         layout::set_meta(&self.connection, layout::META_CLEAN, "1").map_err(|error| failure(&error))?;
         self.closed = true;
         // Leaves one file behind that can be copied by itself, unless somebody still reads; nobody is waited for.
-        self.connection
-            .busy_timeout(Duration::ZERO)
-            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
-            .map_err(|error| failure(&error))
+        self.checkpoints.copy(&self.connection, "TRUNCATE").map_err(|error| failure(&error))
     }
 
     fn refuse_if_over(&self) -> Result<(), StoreError> {
+        self.checkpoints.check_room()?;
         match &self.undecided {
             Some(cause) => Err(StoreError::Undecided(cause.clone())),
             None if self.closed => Err(StoreError::Closed),
