@@ -78,17 +78,12 @@ pub(crate) fn question(rng: &mut ChaCha8Rng, state: &State) -> Question {
             }
         }
         4..7 => {
-            let name = table(rng);
-            let indexes = state.tables.get(&name).map(|table| &table.indexes);
-            let index = indexes
-                .filter(|indexes| !indexes.is_empty())
-                .and_then(|indexes| indexes.iter().nth(rng.random_range(0..indexes.len())));
-            if let Some((index, meta)) = index {
+            if let Some((table, index, fields)) = known_index(rng, state) {
                 if index == SEARCH {
-                    return search(rng, name, limit);
+                    return search(rng, table, limit);
                 }
-                let range = range(rng, &meta.fields);
-                return Question::Range { table: name, index: index.clone(), range, descending, limit };
+                let range = range(rng, &fields);
+                return Question::Range { table, index, range, descending, limit };
             }
         }
         7 => return Question::Count(table(rng)),
@@ -105,6 +100,19 @@ pub(crate) fn first_page(rng: &mut ChaCha8Rng, state: &State) -> Option<PageQues
         _ => return None,
     }
     Some(PageQuestion { of: Box::new(of), from: Place::Start, cursor: None, size: rng.random_range(1..6) })
+}
+
+/// An index that is declared, mostly one that is in use.
+fn known_index(rng: &mut ChaCha8Rng, state: &State) -> Option<(String, String, Vec<String>)> {
+    let wants_use = rng.random_bool(0.8);
+    let tables = state.tables.iter();
+    let all = tables.flat_map(|(name, table)| table.indexes.iter().map(move |index| (name, index)));
+    let known: Vec<_> = all.filter(|(_, (_, index))| index.enabled || !wants_use).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let (table, (index, meta)) = known[rng.random_range(0..known.len())];
+    Some((table.clone(), index.clone(), meta.fields.clone()))
 }
 
 fn search(rng: &mut ChaCha8Rng, table: String, limit: Option<u64>) -> Question {

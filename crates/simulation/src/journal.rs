@@ -30,7 +30,14 @@ pub(crate) fn check_log(
     let last = log.last().map_or(after, |entry| entry.timestamp).max(durable);
     for (ts, entry) in history.between(after, last) {
         let Some(logged) = found.get(&ts) else {
-            check(ts > durable || entry.writes.is_empty(), || format!("the log lacks the commit at {ts}"))?;
+            check(ts > durable || entry.writes.is_empty(), || {
+                let range =
+                    log.first().zip(log.last()).map(|(first, last)| (first.timestamp, last.timestamp));
+                format!(
+                    "the log after {after} reaches over {range:?} and lacks the commit at {ts} ({:?})",
+                    entry.writes
+                )
+            })?;
             continue;
         };
         check_entry(logged, history, entry)?;

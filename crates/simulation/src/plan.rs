@@ -89,11 +89,11 @@ impl Plan {
             room: full.then(|| rng.random_range(10_000..200_000)),
             fresh: rng.random_bool(0.05),
             lives: rng.random_range(1..5),
-            steps_max: rng.random_range(10..150),
+            steps_max: if rng.random_bool(0.15) { 600 } else { rng.random_range(10..150) },
             clients: rng.random_range(1..6),
             pad_max: if rng.random_bool(0.3) { 20_000 } else { 300 },
             commit_share: rng.random_range(3..30),
-            maintenance_share: rng.random_range(1..15),
+            maintenance_share: rng.random_range(1..25),
             log_pages_max: rng.random_range(8..150),
             options,
         }

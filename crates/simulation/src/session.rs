@@ -9,7 +9,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::chance;
-use crate::model::{Answer, Frames, Operation, Question, State};
+use crate::model::{Answer, Frames, Index, Operation, Question, State};
 use crate::readings::Readings;
 use crate::violation::{Checked, Violation};
 
@@ -79,8 +79,8 @@ impl Session {
                 58..72 => self.change(rng, pad_max),
                 72..79 => self.delete(rng),
                 79..86 => self.nest(rng),
-                86..94 => self.define(rng),
-                94..99 => self.deploy(rng),
+                86..93 => self.define(rng),
+                93..99 => self.deploy(rng),
                 _ => self.drop_table(rng),
             }?;
             if let Some(operation) = operation {
@@ -202,8 +202,12 @@ impl Session {
 
     /// Creates, enables, stages or drops an index.
     fn define(&mut self, rng: &mut ChaCha8Rng) -> Step {
-        let table = chance::table(rng);
-        let (index, fields) = chance::index(rng);
+        let (mut table, (mut index, mut fields)) = (chance::table(rng), chance::index(rng));
+        // Otherwise few indexes would ever be used.
+        if let Some((of, name)) = self.ready_index().filter(|_| rng.random_bool(0.7)) {
+            fields = chance::fields_of(&name);
+            (table, index) = (of, name);
+        }
         let Some(entry) = self.frames.state().tables.get(&table) else { return Ok(None) };
         let Some(found) = entry.indexes.get(&index).cloned() else {
             let paths = fields.iter().map(|field| field.parse().expect("an identifier"));
@@ -234,6 +238,19 @@ impl Session {
             return Ok(Some(Operation::DropIndex { table, index, id: found.id }));
         }
         Ok(None)
+    }
+
+    /// An index that is built and not in use.
+    fn ready_index(&self) -> Option<(String, String)> {
+        let catalog = self.transaction.catalog();
+        let is_ready = |index: &Index| {
+            let state = catalog.index(index.id).map(|index| index.state);
+            !index.enabled && state == Some(IndexState::Backfilled)
+        };
+        self.frames.state().tables.iter().find_map(|(table, entry)| {
+            let (index, _) = entry.indexes.iter().find(|(_, index)| is_ready(index))?;
+            Some((table.clone(), index.clone()))
+        })
     }
 
     fn drop_table(&mut self, rng: &mut ChaCha8Rng) -> Step {

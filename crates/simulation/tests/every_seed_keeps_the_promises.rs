@@ -41,7 +41,7 @@ fn part(number: u64) {
             searches, pages, staged_indexes, refused_writes, activated_schemas, failed_schemas, ..
         } = deeds;
         for happened in [searches, pages, staged_indexes, refused_writes, activated_schemas, failed_schemas] {
-            assert!(happened > count / 20, "{deeds:?}");
+            assert!(happened > count / 30, "{deeds:?}");
         }
         let Counters { operations, write_errors, sync_errors, lies, slow_syncs, full, power_cuts } = disk;
         for happened in [operations, write_errors, sync_errors, lies, slow_syncs, full, power_cuts] {

@@ -14,4 +14,4 @@ pub(crate) use operation::Operation;
 pub(crate) use page::{PageQuestion, Place};
 pub(crate) use question::{Answer, Question, Range};
 pub(crate) use schemas::{RULES, Schema, Verdict, tables as schema_tables, text as schema_text};
-pub(crate) use state::{State, Term};
+pub(crate) use state::{Index, State, Term};
