@@ -10,6 +10,8 @@ import { TestApp } from "../src/app.ts";
 import { launchBrowser } from "../src/browser.ts";
 import { AuthProvider } from "../src/provider.ts";
 import { FreshetServer } from "../src/server.ts";
+import { SubscriptionWatch } from "../src/subscription-watch.ts";
+import { leave, watchPage } from "../src/watched-page.ts";
 
 let server: FreshetServer;
 let app: TestApp;
@@ -17,9 +19,11 @@ let provider: AuthProvider;
 let browser: Browser;
 let pages: Server;
 let pagesUrl: string;
+let watch: SubscriptionWatch;
 
 beforeAll(async () => {
   [server, provider, browser] = await Promise.all([FreshetServer.start(), AuthProvider.start("RS256"), launchBrowser()]);
+  watch = new SubscriptionWatch(server.url);
   app = new TestApp(server, "auth");
   app.write("convex/auth.config.ts", `export default { providers: [{ domain: "${provider.issuer}", applicationID: "app" }] };\n`);
   await app.push();
@@ -51,6 +55,7 @@ afterAll(async () => {
 
 async function openTab(): Promise<Page> {
   const tab = await (await browser.newContext()).newPage();
+  watchPage(tab, watch);
   await tab.goto(pagesUrl);
   await tab.getByTestId("logged-out").waitFor();
   return tab;
@@ -93,4 +98,5 @@ it("shows the login again when the token is not accepted", async () => {
   await logIn(tab, [provider.token({ aud: "other" })]);
   await shows(tab, "state", "anonymous");
   await tab.getByTestId("logged-out").waitFor();
+  await leave(tab, watch);
 });

@@ -1,16 +1,17 @@
-import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { ConvexHttpClient } from "convex/browser";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { api } from "../apps/auth/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { AuthProvider, unsigned } from "../src/provider.ts";
 import { eventually, FreshetServer, sleep } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 let server: FreshetServer;
 let app: TestApp;
 let oidc: AuthProvider;
 let custom: AuthProvider;
-const open: ConvexClient[] = [];
+const open: WatchedClient[] = [];
 
 beforeAll(async () => {
   [server, oidc, custom] = await Promise.all([FreshetServer.start(), AuthProvider.start("RS256"), AuthProvider.start("ES256")]);
@@ -29,20 +30,20 @@ afterEach(async () => {
 });
 
 interface Watched {
-  client: ConvexClient;
+  client: WatchedClient;
   /** Who it was, one result of the query after the other. */
   seen: ({ subject: string } | null)[];
 }
 
 function connect(): Watched {
-  const client = new ConvexClient(server.url, { logger: false });
+  const client = new WatchedClient(server);
   open.push(client);
   const seen: Watched["seen"] = [];
   client.onUpdate(api.users.me, {}, (user) => seen.push(user));
   return { client, seen };
 }
 
-function watchNotes(client: ConvexClient): string[][] {
+function watchNotes(client: WatchedClient): string[][] {
   const seen: string[][] = [];
   client.onUpdate(api.users.mine, {}, (notes) => seen.push(notes));
   return seen;

@@ -7,12 +7,16 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { launchBrowser } from "../src/browser.ts";
 import { Demo } from "../src/demo.ts";
 import { eventually } from "../src/server.ts";
+import { SubscriptionWatch } from "../src/subscription-watch.ts";
+import { leave, watchPage } from "../src/watched-page.ts";
 
 let demo: Demo;
 let browser: Browser;
+let watch: SubscriptionWatch;
 
 beforeAll(async () => {
   demo = await Demo.start();
+  watch = new SubscriptionWatch(demo.url);
   browser = await launchBrowser();
 }, 180_000);
 
@@ -24,6 +28,7 @@ afterAll(async () => {
 async function openTab(): Promise<Page> {
   const context = await browser.newContext();
   const page = await context.newPage();
+  watchPage(page, watch);
   await page.goto(demo.pageUrl);
   await page.getByTestId("composer-input").waitFor();
   return page;
@@ -121,13 +126,13 @@ describe("the streaming chat", () => {
     expect(demo.output).toMatch(/stand-in/i);
     const page = await openTab();
     await expect.poll(async () => await page.getByTestId("model-label").textContent()).toMatch(/stand-in/i);
-    await page.context().close();
+    await leave(page, watch);
   });
 
   it("greets an empty database with a seeded conversation", async () => {
     const page = await openTab();
     await expect.poll(async () => await page.getByTestId("message").count(), { timeout: 20_000 }).toBeGreaterThan(1);
-    await page.context().close();
+    await leave(page, watch);
   });
 
   it("gives visitors names and shows them each other's messages", async () => {
@@ -138,8 +143,8 @@ describe("the streaming chat", () => {
     const received = bob.getByTestId("message").filter({ hasText: "Is anybody there?" });
     await received.waitFor();
     expect(await received.getAttribute("data-author")).toBe(names[0]);
-    await ada.context().close();
-    await bob.context().close();
+    await leave(ada, watch);
+    await leave(bob, watch);
   });
 
   it("streams an answer token by token to its author and in batches to everyone else", async () => {
@@ -164,8 +169,8 @@ describe("the streaming chat", () => {
         expect((texts[index + 1] ?? text).length).toBeGreaterThanOrEqual(text.length);
       }
     }
-    await author.context().close();
-    await viewer.context().close();
+    await leave(author, watch);
+    await leave(viewer, watch);
   }, 90_000);
 
   it("keeps a visitor's name over a reload and gives another tab another name", async () => {
@@ -175,20 +180,21 @@ describe("the streaming chat", () => {
     await page.reload();
     expect(await name.textContent()).toBe(before);
     const second = await page.context().newPage();
+    watchPage(second, watch);
     await second.goto(demo.pageUrl);
     expect(await second.getByTestId("own-name").textContent()).not.toBe(before);
-    await page.context().close();
+    await leave(page, watch);
   });
 
   it("finishes an answer for everyone else when its author leaves in the middle", async () => {
     const [author, viewer] = [await openTab(), await openTab()];
     await say(author, "@gpt will you miss me?");
     await streaming(viewer, "will you miss me?");
-    await author.context().close();
+    await leave(author, watch);
     const answer = await ended(viewer, "will you miss me?");
     expect(answer.status).toBe("complete");
     expect(answer.body).toMatch(/as a real answer would\.$/);
-    await viewer.context().close();
+    await leave(viewer, watch);
   }, 60_000);
 
   it("tells everyone how the model failed and keeps the text that had come", async () => {
@@ -214,8 +220,8 @@ describe("the streaming chat", () => {
     }
     await say(author, "@gpt are you well again?");
     expect((await ended(viewer, "are you well again?")).status).toBe("complete");
-    await author.context().close();
-    await viewer.context().close();
+    await leave(author, watch);
+    await leave(viewer, watch);
   }, 90_000);
 
   it("loses and repeats nothing when the engine is killed in the middle of an answer", async () => {
@@ -244,7 +250,7 @@ describe("the streaming chat", () => {
       });
       expect(answers).toBe(2);
     }
-    await author.context().close();
-    await viewer.context().close();
+    await leave(author, watch);
+    await leave(viewer, watch);
   }, 120_000);
 });

@@ -1,4 +1,4 @@
-import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { ConvexHttpClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
 import { ConvexError } from "convex/values";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -6,10 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { api } from "../apps/basic/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { eventually, FreshetServer, sleep } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 let server: FreshetServer;
 let app: TestApp;
-const open: ConvexClient[] = [];
+const open: WatchedClient[] = [];
 
 beforeAll(async () => {
   server = await FreshetServer.start();
@@ -26,8 +27,8 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((client) => client.close()));
 });
 
-function connect(): ConvexClient {
-  const client = new ConvexClient(server.url, { logger: false });
+function connect(): WatchedClient {
+  const client = new WatchedClient(server);
   open.push(client);
   return client;
 }

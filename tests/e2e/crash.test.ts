@@ -1,9 +1,9 @@
-import { ConvexClient } from "convex/browser";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { eventually, FreshetServer, freshetBinary, sleep } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 import { spawnSync } from "node:child_process";
 
 const KILLS = 20;
@@ -31,7 +31,7 @@ describe("an engine that is killed", () => {
       let writing = true;
       const written = new Array<number>(CLIENTS).fill(0);
       const writers = Array.from({ length: CLIENTS }, async (_, index) => {
-        const client = new ConvexClient(server.url, { logger: false });
+        const client = new WatchedClient(server);
         const session = `writer ${index}`;
         const acknowledged: number[] = [];
         for (let n = 0; writing; n += 1) {
@@ -60,7 +60,7 @@ describe("an engine that is killed", () => {
       await underLoad();
       writing = false;
       const results = await Promise.all(writers);
-      const reader = new ConvexClient(server.url, { logger: false });
+      const reader = new WatchedClient(server);
       for (const { session, acknowledged } of results) {
         const stored = await reader.query(api.counters.entries, { session });
         expect(acknowledged.length, session).toBeGreaterThan(KILLS);
@@ -71,7 +71,7 @@ describe("an engine that is killed", () => {
   );
 
   it("lets subscriptions go on by themselves", async () => {
-    const client = new ConvexClient(server.url, { logger: false });
+    const client = new WatchedClient(server);
     let value = -1;
     client.onUpdate(api.counters.get, { name: "survivor" }, (latest: number) => {
       value = latest;

@@ -3,23 +3,29 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeFunctionReference } from "convex/server";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
 import { eventually, FreshetServer, sleep } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 let server: FreshetServer;
 let app: TestApp;
 let calls: Calls;
+/** Watches what the jobs write. */
+let live: WatchedClient;
 
 beforeAll(async () => {
   server = await FreshetServer.start();
   app = new TestApp(server, "scheduler");
   calls = new Calls(server);
+  live = new WatchedClient(server);
 });
 
 afterAll(async () => {
+  await live.close();
   app.delete();
   await server.stop();
 });
@@ -53,6 +59,9 @@ describe("cron jobs", () => {
       'crons.interval("action", { seconds: 1 }, slow, { group: "action", n: 1 });',
       'crons.interval("hourly", { hours: 1 }, record, { group: "hourly", n: 1 });',
     );
+    for (const group of ["mutation", "action", "hourly", "renamed"]) {
+      live.onUpdate(makeFunctionReference<"query">("jobs:runs"), { group }, () => undefined);
+    }
     await atLeast("hourly", 1);
     await atLeast("mutation", 3);
     await atLeast("action", 3);

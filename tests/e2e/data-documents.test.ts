@@ -1,6 +1,6 @@
 /** Documents, ids, system tables and commit timestamps: their rules, and what breaking them is told. */
 
-import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { ConvexHttpClient } from "convex/browser";
 import { convexToJson, type Value } from "convex/values";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
@@ -9,6 +9,7 @@ import type { Id } from "../apps/data/convex/_generated/dataModel.js";
 import { TestApp } from "../src/app.ts";
 import { failureOf } from "../src/failure.ts";
 import { eventually as waitFor, FreshetServer } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 // Megabytes go back and forth, perhaps on a busy machine.
 vi.setConfig({ testTimeout: 240_000 });
@@ -20,14 +21,14 @@ async function eventually<T>(what: string, check: () => T | undefined | Promise<
 let server: FreshetServer;
 let app: TestApp;
 let http: ConvexHttpClient;
-let live: ConvexClient;
+let live: WatchedClient;
 
 beforeAll(async () => {
   server = await FreshetServer.start();
   app = new TestApp(server, "data");
   await app.push();
   http = new ConvexHttpClient(server.url, { logger: false });
-  live = new ConvexClient(server.url, { logger: false });
+  live = new WatchedClient(server);
 });
 
 afterAll(async () => {

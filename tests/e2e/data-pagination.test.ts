@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { BaseConvexClient, ConvexClient, ConvexHttpClient, type QueryJournal } from "convex/browser";
+import { type BaseConvexClient, ConvexHttpClient, type QueryJournal } from "convex/browser";
 import { ConvexError, getDocumentSize, type Value } from "convex/values";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 
@@ -12,6 +12,7 @@ import { api } from "../apps/data/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { errorOf, failureOf, textOf } from "../src/failure.ts";
 import { eventually as waitFor, FreshetServer } from "../src/server.ts";
+import { WatchedBaseClient, WatchedClient } from "../src/watched-client.ts";
 
 const MESSAGE = "InvalidCursor: Tried to run a query starting from a cursor, but it looks like this cursor is from a different query.";
 const DATA = { isConvexSystemError: true, paginationError: "InvalidCursor" };
@@ -106,15 +107,15 @@ function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, n) => n);
 }
 
-function connect(): ConvexClient {
-  const client = new ConvexClient(server.url, { logger: false });
+function connect(): WatchedClient {
+  const client = new WatchedClient(server);
   open.push(client);
   return client;
 }
 
 /** A client at the level at which journals show. */
-function connectBase(): { client: BaseConvexClient; result: (name: string, args: Record<string, Value>) => Page | undefined; settled: () => Promise<void> } {
-  const client = new BaseConvexClient(server.url, () => undefined, { logger: false });
+function connectBase(): { client: WatchedBaseClient; result: (name: string, args: Record<string, Value>) => Page | undefined; settled: () => Promise<void> } {
+  const client = new WatchedBaseClient(server);
   open.push(client);
   return {
     client,

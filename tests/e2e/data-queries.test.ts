@@ -1,6 +1,6 @@
 /** Queries: ranges, filters, order, how far they read, and what their mistakes are called. */
 
-import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { ConvexHttpClient } from "convex/browser";
 import { getDocumentSize, type Value } from "convex/values";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
@@ -8,6 +8,7 @@ import { api } from "../apps/data/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { failureOf } from "../src/failure.ts";
 import { eventually as waitFor, FreshetServer } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 // Megabytes go back and forth, perhaps on a busy machine.
 vi.setConfig({ testTimeout: 240_000 });
@@ -19,14 +20,14 @@ async function eventually<T>(what: string, check: () => T | undefined | Promise<
 let server: FreshetServer;
 let app: TestApp;
 let http: ConvexHttpClient;
-let live: ConvexClient;
+let live: WatchedClient;
 
 beforeAll(async () => {
   server = await FreshetServer.start();
   app = new TestApp(server, "data");
   await app.push();
   http = new ConvexHttpClient(server.url, { logger: false });
-  live = new ConvexClient(server.url, { logger: false });
+  live = new WatchedClient(server, { varying: ["run"] });
 });
 
 afterAll(async () => {

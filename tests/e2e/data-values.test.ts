@@ -1,6 +1,6 @@
 /** Values: what goes in comes out, in order and within limits, and what must not go in says why. */
 
-import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { ConvexHttpClient } from "convex/browser";
 import { compareValues, convexToJson, getConvexSize, getDocumentSize, type JSONValue, jsonToConvex, type Value } from "convex/values";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
@@ -8,6 +8,7 @@ import { api } from "../apps/data/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { failureOf } from "../src/failure.ts";
 import { FreshetServer } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 // Megabytes go back and forth, perhaps on a busy machine.
 vi.setConfig({ testTimeout: 240_000 });
@@ -15,14 +16,14 @@ vi.setConfig({ testTimeout: 240_000 });
 let server: FreshetServer;
 let app: TestApp;
 let http: ConvexHttpClient;
-let live: ConvexClient;
+let live: WatchedClient;
 
 beforeAll(async () => {
   server = await FreshetServer.start();
   app = new TestApp(server, "data");
   await app.push();
   http = new ConvexHttpClient(server.url, { logger: false });
-  live = new ConvexClient(server.url, { logger: false });
+  live = new WatchedClient(server);
 });
 
 afterAll(async () => {

@@ -11,12 +11,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 
-import { ConvexClient } from "convex/browser";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { eventually, FreshetServer, freshetBinary } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 const DISK_MEGABYTES = 24;
 /** Size of one message: a few of them are more than what is left of a disk that is nearly full. */
@@ -106,7 +106,7 @@ describe.each(WAYS.filter((way) => way.possible))("$name", ({ mount, of }) => {
   });
 
   it("is what mutations fail with, while queries and subscriptions go on, until there is room again", { timeout: 180_000 }, async () => {
-    const client = new ConvexClient(server.url, { logger: false });
+    const client = new WatchedClient(server);
     let shown = -1;
     client.onUpdate(api.messages.byAuthor, { author: "ann" }, (messages) => {
       shown = messages.length;
@@ -135,7 +135,7 @@ describe.each(WAYS.filter((way) => way.possible))("$name", ({ mount, of }) => {
     expect(await send(BODY)).toContain("the database takes no writes for now: ");
     expect((await client.query(api.messages.byAuthor, { author: "ann" })).length).toBe(acknowledged.length);
     await eventually("the subscription to show what is stored", () => (shown === acknowledged.length ? true : undefined));
-    const other = new ConvexClient(server.url, { logger: false });
+    const other = new WatchedClient(server);
     expect((await other.query(api.messages.byAuthor, { author: "ann" })).map((message) => message._id)).toEqual(acknowledged);
     await other.close();
     const answer = await fetch(`${server.url}/api/mutation`, {

@@ -10,13 +10,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
 import { pattern, sha256, storedFiles, upload } from "../src/files.ts";
-import { Moto, motoProgram } from "../src/moto.ts";
+import { Moto } from "../src/moto.ts";
 import { eventually, FreshetServer } from "../src/server.ts";
+import { installed } from "../src/tools.ts";
 
-const program = motoProgram();
-if (program === undefined) {
-  console.warn("!!! moto_server is not installed (cargo xtask test does that): files in S3 are NOT TESTED.");
-}
+const program = installed("python/bin/moto_server", "files in S3 are");
 
 const BUCKET = "files";
 

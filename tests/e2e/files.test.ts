@@ -1,6 +1,5 @@
 /** Files as clients see them: uploads, addresses, downloads, deletion, and what functions do with them. */
 
-import { ConvexClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -10,6 +9,7 @@ import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
 import { pattern, sha256, storedFiles, upload } from "../src/files.ts";
 import { eventually, FreshetServer, residentMegabytes } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 const MISSING = "00000000-0000-4000-8000-000000000000";
 
@@ -45,7 +45,7 @@ async function get(url: string, headers: Record<string, string> = {}, method = "
 
 describe("a file", () => {
   it("is uploaded, kept in a document, shown to subscribers by its address, and downloaded", async () => {
-    const client = new ConvexClient(server.url, { logger: false });
+    const client = new WatchedClient(server);
     let shown: (string | null)[] | undefined;
     client.onUpdate(makeFunctionReference<"query">("files:urls"), { name: "cat" }, (urls: (string | null)[]) => {
       shown = urls;

@@ -1,6 +1,5 @@
 /** Clients behind a bad network, and an engine that is killed meanwhile: nothing is lost, repeated, or shown that never was. */
 
-import { ConvexClient } from "convex/browser";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
@@ -8,7 +7,7 @@ import { TestApp } from "../src/app.ts";
 import { FaultyProxy } from "../src/faulty-proxy.ts";
 import { Randomness } from "../src/randomness.ts";
 import { FreshetServer, sleep } from "../src/server.ts";
-import { SubscriptionWatch } from "../src/subscription-watch.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 const CLIENTS = 4;
 const MUTATIONS = 250;
@@ -37,15 +36,14 @@ describe("a bad network", () => {
     const proxy = await FaultyProxy.start(server.port, random);
     let done = 0;
     const clients = Array.from({ length: CLIENTS }, (_, index) => {
-      const watch = new SubscriptionWatch(server.url);
-      const client = new ConvexClient(proxy.url, { logger: false, webSocketConstructor: watch.constructorForClient });
+      const client = new WatchedClient(server, { url: proxy.url });
       const session = `faults ${index}`;
       // Everybody watches what everybody writes.
       for (let other = 0; other < CLIENTS; other += 1) {
         client.onUpdate(api.counters.entries, { session: `faults ${other}` }, () => undefined);
       }
       client.onUpdate(api.counters.get, { name: "faults" }, () => undefined);
-      return { client, watch, session };
+      return { client, session };
     });
     const writing = clients.map(async ({ client, session }) => {
       let next = 0;
@@ -80,16 +78,16 @@ describe("a bad network", () => {
     }
     await all;
     console.log(`${[...proxy.counts].map(([fault, count]) => `${count} x ${fault}`).join(", ")}, ${kills} kills`);
-    const reader = new ConvexClient(server.url, { logger: false });
+    const reader = new WatchedClient(server);
     const expected = Array.from({ length: MUTATIONS }, (_, n) => n);
     for (const { session } of clients) {
       expect(await reader.query(api.counters.entries, { session }), `seed ${random.seed}, ${session}`).toEqual(expected);
     }
-    for (const { watch } of clients) {
-      await watch.settled().catch((error: unknown) => {
+    for (const { client } of clients) {
+      await client.watch.settled().catch((error: unknown) => {
         throw new Error(`seed ${random.seed}: ${String(error)}`);
       });
-      expect(watch.compared, `seed ${random.seed}`).toBeGreaterThan(20);
+      expect(client.watch.compared, `seed ${random.seed}`).toBeGreaterThan(20);
     }
     await reader.close();
     await Promise.all(clients.map(({ client }) => client.close()));

@@ -5,12 +5,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { ConvexHttpClient } from "convex/browser";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { eventually, FreshetServer, freePort } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 const hasCaddy = spawnSync("caddy", ["version"]).status === 0;
 
@@ -39,7 +40,7 @@ let uses = 0;
 async function use(url: string): Promise<void> {
   uses += 1;
   const name = `proxy ${uses}`;
-  const client = new ConvexClient(url, { logger: false });
+  const client = new WatchedClient(server, { url });
   let latest = -1;
   client.onUpdate(api.counters.get, { name }, (value: number) => {
     latest = value;

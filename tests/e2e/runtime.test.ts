@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
-import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { ConvexHttpClient } from "convex/browser";
 import { makeFunctionReference, type PaginationResult } from "convex/server";
 import { ConvexError } from "convex/values";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -11,10 +11,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { api } from "../apps/basic/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { eventually, FreshetServer, residentMegabytes, sleep } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 let server: FreshetServer;
 let app: TestApp;
-const open: ConvexClient[] = [];
+const open: WatchedClient[] = [];
 
 /** Runs every second once it is pushed. */
 const CRONS = `
@@ -46,8 +47,8 @@ function http(): ConvexHttpClient {
   return new ConvexHttpClient(server.url, { logger: false });
 }
 
-function connect(): ConvexClient {
-  const client = new ConvexClient(server.url, { logger: false });
+function connect(): WatchedClient {
+  const client = new WatchedClient(server);
   open.push(client);
   return client;
 }

@@ -3,13 +3,13 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 
-import { ConvexClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
 import { eventually, FreshetServer } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 interface Found {
   bodies: string[];
@@ -36,7 +36,7 @@ const AT_ONCE = 1000;
 let server: FreshetServer;
 let app: TestApp;
 let calls: Calls;
-let client: ConvexClient;
+let client: WatchedClient;
 
 async function push(schema: string): Promise<void> {
   cpSync(join(app.dir, `schemas/${schema}.ts`), join(app.dir, "convex/schema.ts"));
@@ -61,7 +61,7 @@ beforeAll(async () => {
   server = await FreshetServer.start();
   app = new TestApp(server, "search");
   calls = new Calls(server);
-  client = new ConvexClient(server.url, { logger: false });
+  client = new WatchedClient(server, { varying: ["run"] });
   await push("indexed");
 });
 

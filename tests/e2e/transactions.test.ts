@@ -1,12 +1,12 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { ConvexClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
 import { eventually, FreshetServer } from "../src/server.ts";
+import { WatchedClient } from "../src/watched-client.ts";
 
 const HELP = "Consider using smaller limits in your queries, paginating your queries, or using indexed queries with a selective index range expressions.";
 const MIB = 1024 * 1024;
@@ -197,7 +197,7 @@ describe("the limit of a transaction", () => {
 
 describe("mutations that want the same document", () => {
   it("all succeed, for every client, and none is lost", { timeout: 120_000 }, async () => {
-    const clients = Array.from({ length: 20 }, () => new ConvexClient(server.url, { logger: false }));
+    const clients = Array.from({ length: 20 }, () => new WatchedClient(server));
     const increment = makeFunctionReference<"mutation", { name: string }, number>("transactions:increment");
     const PER_CLIENT = 25;
     try {

@@ -1,7 +1,7 @@
 /** A copy of an app to push: tests edit its files and run the unmodified CLI in it. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 
@@ -11,7 +11,7 @@ import type { FreshetServer } from "./server.ts";
 type Target = Pick<FreshetServer, "url" | "adminKey" | "output">;
 
 const TESTS = resolve(import.meta.dirname, "..");
-const CLI = resolve(TESTS, "../node_modules/convex/bin/main.js");
+const PACKAGE = resolve(TESTS, "../node_modules/convex");
 
 export interface CliResult {
   code: number | null;
@@ -25,15 +25,24 @@ export class TestApp {
   /** Variables of the CLI's process, besides those that point it at the server. */
   readonly env: Record<string, string> = {};
   readonly #server: Target;
+  readonly #package: string;
 
-  /** Copies `tests/apps/<name>` to a folder below `tests`, where the packages of the workspace are found. */
-  constructor(server: Target, name: string) {
+  /**
+   * Copies `tests/apps/<name>` to a folder below `tests`, where the packages of the workspace are found. `convexPackage` is the
+   * folder of another version of the client, whose command line is used and which the app gets.
+   */
+  constructor(server: Target, name: string, convexPackage = PACKAGE) {
     this.#server = server;
+    this.#package = convexPackage;
     const work = join(TESTS, ".work");
     mkdirSync(work, { recursive: true });
     this.dir = mkdtempSync(join(work, `${name}-`));
     cpSync(join(TESTS, "apps", name), this.dir, { recursive: true });
     writeFileSync(join(this.dir, "package.json"), JSON.stringify({ name: "test-app", private: true, type: "module", dependencies: { convex: "*" } }));
+    if (convexPackage !== PACKAGE) {
+      mkdirSync(join(this.dir, "node_modules"));
+      symlinkSync(convexPackage, join(this.dir, "node_modules/convex"));
+    }
   }
 
   write(path: string, text: string): void {
@@ -54,7 +63,7 @@ export class TestApp {
 
   /** Starts the CLI, for commands that go on until they are stopped. */
   spawnConvex(...args: string[]): ChildProcess {
-    return spawn(process.execPath, [CLI, ...args], {
+    return spawn(process.execPath, [join(this.#package, "bin/main.js"), ...args], {
       cwd: this.dir,
       env: {
         ...process.env,

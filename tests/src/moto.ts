@@ -1,19 +1,8 @@
 /** A server that stands in for S3: `moto_server` of PyPI, which `cargo xtask test` installs. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
-import process from "node:process";
 
 import { eventually, freePort } from "./server.ts";
-
-const INSTALLED = join(resolve(import.meta.dirname, "../.."), "target/xtask/python/bin/moto_server");
-
-/** Where the program is, if it is installed. */
-export function motoProgram(): string | undefined {
-  const program = process.env.FRESHET_TEST_MOTO ?? INSTALLED;
-  return existsSync(program) ? program : undefined;
-}
 
 export class Moto {
   readonly url: string;

@@ -1,47 +1,40 @@
 /**
- * Checks what a client was shown, frame by frame: every state equals what the queries return at the timestamp that the
+ * Checks what clients are shown, frame by frame: every state equals what the queries return at the timestamp that the
  * server gave for it, Transitions join without a gap, time never goes back, and the last state is the newest.
  *
- * It listens on the client's own socket, below the unmodified client, so it sees what the client sees, compressed or not.
+ * It listens below unmodified clients (`WatchedClient`), in the browser (`watchPage`), or between clients and the server
+ * (`WatchingProxy`). What it compares
+ * with is run for it alone, so that a result that the server should not have kept cannot vouch for itself.
  */
 
 import { WebSocket } from "ws";
 
+import { Conversation, encodeTs, type Shown } from "./conversation.ts";
 import { eventually } from "./server.ts";
 
 /** States that are compared with the server; further ones are only checked for their order. */
 const CHECKS_MAX = 2000;
 /** Comparisons at the same time. */
 const CHECKS_AT_ONCE = 4;
+/** Longer results are not compared. */
+const COMPARED_CHARACTERS_MAX = 1 << 20;
 
-interface Version {
-  querySet: number;
-  identity: number;
-  ts: string;
+export interface WatchOptions {
+  /** Names of fields that are not the same each time a function runs, and are not compared. */
+  varying?: string[];
 }
 
-interface Modification {
-  type: "QueryUpdated" | "QueryFailed" | "QueryRemoved";
-  queryId: number;
+interface Answer {
+  status: "success" | "error";
   value?: unknown;
+  errorMessage?: string;
 }
 
-interface Add {
-  type: "Add" | "Remove";
-  queryId: number;
-  udfPath: string;
-  args: unknown[];
+interface Check {
+  ts: bigint;
+  authorization: string | undefined;
+  shown: Shown;
 }
-
-/** One query of one socket. */
-interface Shown {
-  path: string;
-  args: unknown;
-  /** What the client has, as encoded JSON; none while it is loading or has failed. */
-  value?: unknown;
-}
-
-const INITIAL: Version = { querySet: 0, identity: 0, ts: "AAAAAAAAAAA=" };
 
 export class SubscriptionWatch {
   /** States that were compared with the server, and those that could not be, because the server's memory of them was gone. */
@@ -49,49 +42,113 @@ export class SubscriptionWatch {
   forgotten = 0;
   transitions = 0;
   readonly #url: string;
+  readonly #varying: Set<string>;
   readonly #problems: string[] = [];
-  /** Newest timestamp of any socket of the client. */
-  #newest = 0n;
-  #queue: { ts: string; shown: Shown }[] = [];
+  /** Newest timestamp of each client, on whichever of its sockets. */
+  readonly #newest = new Map<string, bigint>();
+  readonly #open = new Set<Conversation>();
+  readonly #queue: Check[] = [];
   #running = 0;
-  #last: TappedSocket | undefined;
+  /** Whether all sockets are of one client, which has one as long as it lives. */
+  #isOneClient = false;
 
-  /** `url` is the server itself, whatever the client goes through. */
-  constructor(url: string) {
+  /** `url` is the server itself, whatever clients go through. */
+  constructor(url: string, { varying = [] }: WatchOptions = {}) {
     this.#url = url;
+    this.#varying = new Set(varying);
+  }
+
+  /** Listens to one more socket, until `end` is called with what this returns. */
+  begin(): Conversation {
+    const conversation = new Conversation({
+      transition: (from, ts, shown) => {
+        this.#transition(from, ts, shown);
+      },
+      problem: (text) => this.#problems.push(text),
+    });
+    this.#open.add(conversation);
+    return conversation;
+  }
+
+  end(conversation: Conversation): void {
+    this.#open.delete(conversation);
   }
 
   /** What to pass to a client as `webSocketConstructor`. */
   get constructorForClient(): typeof globalThis.WebSocket {
-    const track = (socket: TappedSocket): void => {
-      this.#last = socket;
+    this.#isOneClient = true;
+    const begin = (): Conversation => this.begin();
+    const end = (conversation: Conversation): void => {
+      this.end(conversation);
     };
-    const tap = {
-      transition: (socket: TappedSocket, ts: string, changed: Shown[]) => {
-        this.#transition(socket, ts, changed);
-      },
-      problem: (text: string) => this.#problems.push(text),
-      opened: track,
-    };
-    class Tapped extends TappedSocket {
+    class Tapped extends WebSocket {
+      readonly #conversation: Conversation;
+
       constructor(address: string | URL) {
-        super(address, tap);
+        super(address);
+        this.#conversation = begin();
+        this.on("message", (data: Buffer) => {
+          this.#conversation.received(data.toString());
+        });
+        this.on("close", () => {
+          end(this.#conversation);
+        });
+      }
+
+      override send(data: unknown, ...rest: unknown[]): void {
+        if (typeof data === "string") {
+          this.#conversation.sent(data);
+        }
+        (super.send as (...args: unknown[]) => void)(data, ...rest);
       }
     }
     return Tapped as unknown as typeof globalThis.WebSocket;
   }
 
-  #transition(socket: TappedSocket, ts: string, changed: Shown[]): void {
-    this.transitions += 1;
-    const time = decode(ts);
-    if (time < this.#newest) {
-      this.#problems.push(`time went back from ${this.#newest} to ${time}`);
+  /** Waits until all clients have the newest state of all their queries and every comparison is done; fails with what was wrong. */
+  async settled(timeoutMs = 30_000): Promise<void> {
+    let behind = "comparisons go on";
+    await eventually(
+      "the newest state of every subscription",
+      async () => {
+        if (this.#problems.length > 0) {
+          return true;
+        }
+        if (this.#isOneClient && this.#newest.size > 0 && ![...this.#open].some(({ session }) => session !== undefined)) {
+          behind = "the client has no connection";
+          return undefined;
+        }
+        for (const conversation of this.#open) {
+          const difference = await this.#difference(conversation);
+          if (difference !== undefined) {
+            behind = difference;
+            return undefined;
+          }
+        }
+        return this.#running === 0 && this.#queue.length === 0 ? true : undefined;
+      },
+      timeoutMs,
+    ).catch((error: unknown) => {
+      this.#problems.push(`${String(error)}; ${behind}`);
+    });
+    if (this.#problems.length > 0) {
+      throw new Error(`${this.#problems.length} problems:\n${this.#problems.slice(0, 5).join("\n").slice(0, 4000)}`);
     }
-    this.#newest = time;
-    this.#last = socket;
-    for (const shown of changed) {
-      if (shown.value !== undefined && this.compared + this.forgotten + this.#queue.length < CHECKS_MAX) {
-        this.#queue.push({ ts, shown: { ...shown } });
+  }
+
+  #transition(conversation: Conversation, ts: bigint, shown: Shown[]): void {
+    this.transitions += 1;
+    const session = conversation.session ?? "";
+    const before = this.#newest.get(session) ?? 0n;
+    if (session !== "" && ts < before) {
+      this.#problems.push(`time went back from ${before} to ${ts} in another connection`);
+    }
+    this.#newest.set(session, ts);
+    const { authorization } = conversation;
+    for (const query of shown) {
+      const hasValue = query.state !== undefined && "value" in query.state;
+      if (hasValue && query.isOfApp && this.compared + this.forgotten + this.#queue.length < CHECKS_MAX) {
+        this.#queue.push({ ts, authorization, shown: { ...query } });
       }
     }
     this.#work();
@@ -104,156 +161,111 @@ export class SubscriptionWatch {
         return;
       }
       this.#running += 1;
-      void this.#compare(check.ts, check.shown).finally(() => {
+      void this.#compare(check).finally(() => {
         this.#running -= 1;
         this.#work();
       });
     }
   }
 
-  async #compare(ts: string, { path, args, value }: Shown): Promise<void> {
-    const answer = await this.#ask("query_at_ts", { path, args, ts });
+  async #compare({ ts, authorization, shown }: Check): Promise<void> {
+    const answer = await this.#ask("query_at_ts", shown, authorization, { ts: encodeTs(ts) });
     if (answer?.status !== "success") {
-      // A server that was restarted knows the past from the restart on.
+      // A server that was restarted knows the past from the restart on; a token may have expired.
       this.forgotten += 1;
       return;
     }
     this.compared += 1;
-    const [shown, real] = [canonical(value), canonical(answer.value)];
-    if (shown !== real) {
-      this.#problems.push(`${path}(${JSON.stringify(args)}) at ${decode(ts)}: the client was shown ${shown}, but it is ${real}`);
+    const difference = differenceOf(shown, answer, this.#varying);
+    if (difference !== undefined) {
+      this.#problems.push(`${difference}, at ${ts}`);
     }
   }
 
-  async #ask(endpoint: string, body: unknown): Promise<{ status: string; value: unknown } | undefined> {
+  /** Why a client is not up to date, if it is not. */
+  async #difference(conversation: Conversation): Promise<string | undefined> {
+    if (conversation.ts < conversation.mutatedAt) {
+      return `a mutation's result came with ${conversation.mutatedAt}, but no state since ${conversation.ts}`;
+    }
+    for (const shown of conversation.shown()) {
+      if (shown.state === undefined) {
+        return `${shown.path} is still loading`;
+      }
+      if (shown.isOfApp && !("failure" in shown.state && shown.hasJournal)) {
+        const answer = await this.#ask("query", shown, conversation.authorization);
+        if (answer === undefined) {
+          return `${shown.path} is not answered over HTTP`;
+        }
+        const difference = differenceOf(shown, answer, this.#varying);
+        if (difference !== undefined) {
+          return difference;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  async #ask(endpoint: string, shown: Shown, authorization: string | undefined, more: object = {}): Promise<Answer | undefined> {
+    const headers: Record<string, string> = { "Content-Type": "application/json", "Cache-Control": "no-cache" };
+    if (authorization !== undefined) {
+      headers.Authorization = authorization;
+    }
+    const body = { path: shown.path, args: argsWithEnd(shown), format: "convex_encoded_json", ...more };
     try {
-      const response = await fetch(`${this.#url}/api/${endpoint}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ ...(body as object), format: "convex_encoded_json" }),
-      });
-      return response.ok ? ((await response.json()) as { status: string; value: unknown }) : undefined;
+      const response = await fetch(`${this.#url}/api/${endpoint}`, { method: "POST", headers, body: JSON.stringify(body) });
+      return response.ok ? ((await response.json()) as Answer) : undefined;
     } catch {
       return undefined;
     }
   }
-
-  /** Waits until the client has the newest state of all its queries and every comparison is done; fails with what was wrong. */
-  async settled(timeoutMs = 30_000): Promise<void> {
-    let differing = "the client has no open socket";
-    await eventually(
-      "the newest state of every subscription",
-      async () => {
-        const socket = this.#last;
-        if (socket === undefined || this.#running > 0 || this.#queue.length > 0) {
-          return undefined;
-        }
-        for (const { path, args, value } of socket.shown()) {
-          const answer = await this.#ask("query", { path, args });
-          if (answer === undefined || value === undefined || canonical(answer.value) !== canonical(value)) {
-            differing = `${path}: ${canonical(value)} is shown, it is ${canonical(answer?.value)}`;
-            return undefined;
-          }
-        }
-        return true;
-      },
-      timeoutMs,
-    ).catch((error: unknown) => {
-      this.#problems.push(`${String(error)}; ${differing}`);
-    });
-    if (this.#problems.length > 0) {
-      throw new Error(`${this.#problems.length} problems:\n${this.#problems.slice(0, 5).join("\n").slice(0, 4000)}`);
-    }
-  }
 }
 
-interface Tap {
-  transition: (socket: TappedSocket, ts: string, changed: Shown[]) => void;
-  problem: (text: string) => void;
-  opened: (socket: TappedSocket) => void;
+interface PageResult {
+  page: unknown;
+  continueCursor: string;
 }
 
-class TappedSocket extends WebSocket {
-  readonly #tap: Tap;
-  readonly #queries = new Map<number, Shown>();
-  #version = INITIAL;
-  #chunks: string[] = [];
-
-  constructor(address: string | URL, tap: Tap) {
-    super(address);
-    this.#tap = tap;
-    this.on("open", () => {
-      tap.opened(this);
-    });
-    this.on("message", (data: Buffer) => {
-      this.#received(data.toString());
-    });
-  }
-
-  override send(data: unknown, ...rest: unknown[]): void {
-    if (typeof data === "string") {
-      this.#sent(data);
-    }
-    (super.send as (...args: unknown[]) => void)(data, ...rest);
-  }
-
-  /** The queries that the client has not removed. */
-  shown(): Shown[] {
-    return [...this.#queries.values()];
-  }
-
-  #sent(text: string): void {
-    const frame = JSON.parse(text) as { type: string; modifications?: Add[] };
-    for (const { type, queryId, udfPath, args } of frame.type === "ModifyQuerySet" ? (frame.modifications ?? []) : []) {
-      if (type === "Add") {
-        this.#queries.set(queryId, { path: udfPath, args: args[0] ?? {} });
-      } else {
-        this.#queries.delete(queryId);
-      }
-    }
-  }
-
-  #received(text: string): void {
-    let frame = JSON.parse(text) as Record<string, unknown>;
-    if (frame.type === "TransitionChunk") {
-      this.#chunks.push(String(frame.chunk));
-      if (this.#chunks.length < Number(frame.totalParts)) {
-        return;
-      }
-      frame = JSON.parse(this.#chunks.splice(0).join("")) as Record<string, unknown>;
-    }
-    if (frame.type === "FatalError") {
-      this.#tap.problem(`a fatal error: ${text}`);
-    }
-    if (frame.type !== "Transition") {
-      return;
-    }
-    const [start, end] = [frame.startVersion as Version, frame.endVersion as Version];
-    if (JSON.stringify(start) !== JSON.stringify(this.#version)) {
-      this.#tap.problem(`a Transition starts at ${JSON.stringify(start)}, the last one ended at ${JSON.stringify(this.#version)}`);
-    }
-    this.#version = end;
-    for (const { type, queryId, value } of frame.modifications as Modification[]) {
-      const query = this.#queries.get(queryId);
-      if (query !== undefined) {
-        query.value = type === "QueryUpdated" ? value : undefined;
-      }
-    }
-    // What is not mentioned is asserted to be as before, so all of it is compared.
-    this.#tap.transition(this, end.ts, this.shown());
-  }
+function pageOf({ state }: Shown): PageResult | undefined {
+  const value = state !== undefined && "value" in state ? state.value : undefined;
+  return typeof value === "object" && value !== null && "page" in value && "continueCursor" in value ? (value as PageResult) : undefined;
 }
 
-/** Timestamps are little-endian. */
-function decode(ts: string): bigint {
-  return Buffer.from(ts, "base64").readBigUInt64LE();
+/** A live page keeps the end that it had at first; asked alone, that end has to be named. */
+function argsWithEnd(shown: Shown): unknown {
+  const page = pageOf(shown);
+  const args = shown.args as { paginationOpts?: { endCursor?: string | null } };
+  if (page === undefined || typeof args.paginationOpts !== "object") {
+    return args;
+  }
+  const endCursor = args.paginationOpts.endCursor ?? page.continueCursor;
+  return { ...args, paginationOpts: { ...args.paginationOpts, endCursor } };
+}
+
+function differenceOf(shown: Shown, answer: Answer, varying: Set<string>): string | undefined {
+  const { path, args, state } = shown;
+  let [was, real]: [unknown, unknown] = [state, answer.status === "success" ? { value: answer.value } : { failure: answer.errorMessage }];
+  if (pageOf(shown) !== undefined && answer.status === "success") {
+    // What is said of splitting depends on how the end was given.
+    [was, real] = [pageOf(shown)?.page, (answer.value as PageResult).page];
+  }
+  const [text, realText] = [canonical(was, varying), canonical(real, varying)];
+  if (text === realText || text.length > COMPARED_CHARACTERS_MAX) {
+    return undefined;
+  }
+  return `${path}(${JSON.stringify(args)}): the client was shown ${text.slice(0, 1000)}, but it is ${realText.slice(0, 1000)}`;
 }
 
 /** The same text for equal values: in one door `1.0` is written for `1`, in the other keys may be in another order. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+function canonical(value: unknown, varying: Set<string>): string {
+  return JSON.stringify(value, (key, inner: unknown) => {
+    if (key === "failure") {
+      return String(inner).replace(/\[Request ID: [0-9a-f]+\] /, "");
+    }
+    if (varying.has(key)) {
+      return undefined;
+    }
+    return typeof inner === "object" && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
+      : inner;
+  });
 }

@@ -7,8 +7,8 @@ mod bench;
 mod browser;
 mod checks;
 mod node_packages;
+mod older_clients;
 mod python;
-mod python_app;
 mod steps;
 mod suites;
 mod workspace;
@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what the tests need, build, and run all of them: Rust, TypeScript, end to end, Python
+    /// Install what the tests need, build, and run all of them: Rust, TypeScript, end to end
     Test,
     /// Everything a change has to pass: formatting, lints, types, then all tests
     Ci,

@@ -11,11 +11,17 @@ use crate::workspace::{Workspace, output_of};
 /// Oldest version that the build tools run on.
 const NODE_VERSION_MIN: (u32, u32) = (20, 19);
 
-/// Installs exactly what the lock file says, unless that has been done.
+/// Installs exactly what the lock file of the workspace says, unless that has been done.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     check_node(workspace)?;
+    install_in(workspace, ".")
+}
+
+/// Installs exactly what the lock file in a folder says, unless that has been done.
+pub(crate) fn install_in(workspace: &Workspace, folder: &str) -> Result<()> {
+    let folder = workspace.path(folder);
     let modified = |path: &str| -> Option<SystemTime> {
-        fs::metadata(workspace.path(path)).and_then(|data| data.modified()).ok()
+        fs::metadata(folder.join(path)).and_then(|data| data.modified()).ok()
     };
     // npm writes this copy of the lock file at the very end of an installation.
     let installed = modified("node_modules/.package-lock.json");
@@ -24,7 +30,9 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
         eprintln!("up to date");
         return Ok(());
     }
-    execute(workspace.npm(&["ci", "--no-audit", "--no-fund"]))
+    let mut command = workspace.npm(&["ci", "--no-audit", "--no-fund"]);
+    command.current_dir(&folder);
+    execute(command)
 }
 
 /// The workspaces whose tests need nothing but Node.js: all but the end-to-end tests and the load generators.

@@ -1,14 +1,15 @@
 //! All tests, in the order in which they tell most: units first, then the whole.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::python_app::ServedApp;
 use crate::steps::{Steps, execute};
 use crate::workspace::{Workspace, works};
-use crate::{browser, node_packages, python};
+use crate::{browser, node_packages, older_clients, python};
+
+/// Tells the end-to-end tests where that is which was installed for them.
+const TOOLS_VARIABLE: &str = "FRESHET_TEST_TOOLS";
 
 /// Runs every test. One failing suite does not keep the others from running.
 pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result<()> {
@@ -18,11 +19,8 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result<()> {
         chromium = Some(browser::find_or_install(workspace)?);
         Ok(())
     });
-    let mut interpreter = None;
-    steps.attempt("Python packages", || {
-        interpreter = Some(python::prepare(workspace)?);
-        Ok(())
-    });
+    steps.attempt("older npm clients", || older_clients::install(workspace));
+    steps.attempt("Python packages", || python::prepare(workspace));
     // The development profile on purpose: the tests build the workspace in it anyway.
     steps.require("build", || execute(workspace.cargo(&["build", "--package", "freshet"])))?;
     let binary = workspace.binary("debug");
@@ -32,19 +30,15 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result<()> {
         let args = ["run", "--silent", "--if-present", "test", "--workspace", &member];
         steps.attempt(&format!("TypeScript tests of {member}"), || execute(workspace.npm(&args)));
     }
+    // The end-to-end tests run them.
+    steps.attempt("build of the Rust client's tests", || execute(rust_client_tests(workspace)));
     if let Some(chromium) = chromium {
         steps.attempt("end-to-end tests", || {
             let mut command = workspace.npm(&["run", "--silent", "test", "--workspace", "tests"]);
             command.env("FRESHET_BIN", &binary).env(browser::BROWSER_VARIABLE, chromium);
-            if let Some(interpreter) = &interpreter {
-                command.env(python::MOTO_VARIABLE, python::moto(interpreter));
-            }
+            command.env(TOOLS_VARIABLE, workspace.tools());
             execute(command)
         });
-    }
-    steps.attempt("Rust client tests", || rust_client_tests(workspace, &binary));
-    if let Some(interpreter) = interpreter {
-        steps.attempt("Python client tests", || python_tests(workspace, &binary, &interpreter));
     }
     Ok(())
 }
@@ -57,23 +51,9 @@ fn rust_tests(workspace: &Workspace) -> Command {
     }
 }
 
-fn python_tests(workspace: &Workspace, binary: &Path, interpreter: &Path) -> Result<()> {
-    let app = ServedApp::start(workspace, binary)?;
-    let mut command = workspace
-        .tool(interpreter, &["-m", "pytest", "-p", "no:cacheprovider", "--timeout", "60", "tests/python"]);
-    command.env("FRESHET_URL", app.url()).env("PYTHONDONTWRITEBYTECODE", "1");
-    execute(command)
-}
-
 /// The crates.io client has a workspace of its own, and is built apart: see `tests/rust/Cargo.toml`.
-fn rust_client_tests(workspace: &Workspace, binary: &Path) -> Result<()> {
+fn rust_client_tests(workspace: &Workspace) -> Command {
     let mut build = workspace.cargo(&["test", "--manifest-path", "tests/rust/Cargo.toml", "--no-run"]);
-    build.env("CARGO_TARGET_DIR", workspace.target().join("xtask/rust-client"));
-    execute(build)?;
-    let app = ServedApp::start(workspace, binary)?;
-    let mut command = workspace.cargo(&["test", "--manifest-path", "tests/rust/Cargo.toml"]);
-    command
-        .env("CARGO_TARGET_DIR", workspace.target().join("xtask/rust-client"))
-        .env("FRESHET_URL", app.url());
-    execute(command)
+    build.env("CARGO_TARGET_DIR", workspace.tools().join("rust-client"));
+    build
 }

@@ -28,6 +28,11 @@ impl Workspace {
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), PathBuf::from)
     }
 
+    /// Where that is which is installed for tests.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.target().join("xtask")
+    }
+
     /// The program under test.
     pub(crate) fn binary(&self, profile: &str) -> PathBuf {
         self.target().join(profile).join("freshet")

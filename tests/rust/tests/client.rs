@@ -1,35 +1,11 @@
 //! The unmodified crates.io client; `FRESHET_URL` says where a server with `tests/apps/basic` is. `cargo xtask test` runs it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use convex::{ConvexClient, FunctionResult, Value};
+use freshet_rust_client_tests::{Scissors, args, soon, url, value};
 use futures::StreamExt;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn url() -> String {
-    std::env::var("FRESHET_URL").expect("FRESHET_URL names a running server; run `cargo xtask test`")
-}
-
-fn args<const N: usize>(pairs: [(&str, Value); N]) -> BTreeMap<String, Value> {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-fn value(result: FunctionResult) -> Result<Value> {
-    match result {
-        FunctionResult::Value(value) => Ok(value),
-        other => bail!("it failed: {other:?}"),
-    }
-}
-
-async fn soon<T>(what: impl Future<Output = T>) -> Result<T> {
-    tokio::time::timeout(PATIENCE, what).await.context("it takes too long")
-}
 
 #[tokio::test]
 async fn every_type_of_value_goes_there_and_back() -> Result<()> {
@@ -108,24 +84,8 @@ async fn an_action_returns_its_result() -> Result<()> {
 
 #[tokio::test]
 async fn a_broken_connection_is_replaced_and_the_subscription_goes_on() -> Result<()> {
-    let target = url().strip_prefix("http://").context("http")?.to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let (cut, cuts) = watch::channel(());
-    tokio::spawn(async move {
-        while let Ok((mut inbound, _)) = listener.accept().await {
-            let (mut cuts, target) = (cuts.clone(), target.clone());
-            tokio::spawn(async move {
-                cuts.mark_unchanged();
-                let mut outbound = TcpStream::connect(target).await?;
-                tokio::select! {
-                    copied = copy_bidirectional(&mut inbound, &mut outbound) => copied.map(drop),
-                    _ = cuts.changed() => Ok(()),
-                }
-            });
-        }
-    });
-    let mut client = ConvexClient::new(&format!("http://{address}")).await?;
+    let scissors = Scissors::start().await?;
+    let mut client = ConvexClient::new(&scissors.url()).await?;
     let mut direct = ConvexClient::new(&url()).await?;
     let name = || Value::String("rust reconnect".to_owned());
     let mut updates = client.subscribe("counters:get", args([("name", name())])).await?;
@@ -133,7 +93,7 @@ async fn a_broken_connection_is_replaced_and_the_subscription_goes_on() -> Resul
         bail!("a counter is a number")
     };
     for _ in 0..3 {
-        cut.send(())?;
+        scissors.cut();
         let added = args([("name", name()), ("by", Value::Float64(1.0))]);
         value(soon(direct.mutation("counters:add", added)).await??)?;
         expected += 1.0;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use freshet_functions::{CallError, Caller, FunctionCall, QueryOptions, RequestId, RequestMetadata};
 use freshet_values::{ComponentPath, FunctionPath, Timestamp};
 use futures::StreamExt;
@@ -99,6 +99,8 @@ pub(super) struct CallContext {
     pub(super) visitor: Arc<Visitor>,
     pub(super) request_id: RequestId,
     metadata: Arc<RequestMetadata>,
+    /// Whether the caller wants a query to run, however good a kept result would be.
+    wants_fresh: bool,
 }
 
 impl FromRequestParts<Arc<State>> for CallContext {
@@ -119,8 +121,17 @@ impl FromRequestParts<Arc<State>> for CallContext {
             request_id: request_ids::of(&parts.extensions),
             visitor: Arc::new(visitor),
             metadata: Arc::new(metadata),
+            wants_fresh: wants_fresh(&parts.headers),
         })
     }
+}
+
+/// `Cache-Control: no-cache`, which is how HTTP asks for an answer that no cache gave.
+fn wants_fresh(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CACHE_CONTROL).into_iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
 }
 
 impl CallContext {
@@ -153,6 +164,12 @@ impl CallContext {
         at: Option<Timestamp>,
     ) -> Result<CallAnswer, ApiError> {
         let style = self.style(format)?;
+        if self.wants_fresh {
+            let call = self.call(parse_path(path)?, args, Caller::HttpApi);
+            let options = QueryOptions { at, journal: None };
+            let outcome = self.state.services.functions.query(call, options).await?;
+            return style.answer(self.request_id, outcome.result, &outcome.log_lines);
+        }
         let asker = Asker {
             visitor: Arc::clone(&self.visitor),
             metadata: Arc::clone(&self.metadata),

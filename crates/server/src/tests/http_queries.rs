@@ -89,6 +89,26 @@ async fn an_earlier_moment_has_its_own_answer() {
 }
 
 #[tokio::test]
+async fn who_wants_no_kept_result_gets_a_run_of_their_own() {
+    let server = Fixture::new().await;
+    let ts = server.post("/api/query_ts", "").await.json()["ts"].as_str().unwrap().to_owned();
+    let at = json!({"path": "m:list", "args": {}, "ts": ts}).to_string();
+    for (path, body) in [("/api/query", LIST), ("/api/query_at_ts", &at)] {
+        for cache_control in ["no-cache", "max-age=0, No-Cache"] {
+            let before = server.queries_run();
+            let request = server.request(axum::http::Method::POST, path).json(body);
+            let answer = request.header("cache-control", cache_control).send().await;
+            assert_eq!(answer.json()["value"], json!([]));
+            assert_eq!(server.queries_run(), before + 1, "{path}");
+        }
+        server.post(path, body).await;
+        let kept = server.queries_run();
+        server.post(path, body).await;
+        assert_eq!(server.queries_run(), kept, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_cache_stays_within_its_bound() {
     let server = Fixture::with(|config| config.limits.query_cache_bytes_max = 64 << 10).await;
     for number in 0..200 {
