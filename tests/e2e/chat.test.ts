@@ -253,4 +253,9 @@ describe("the streaming chat", () => {
     await leave(author, watch);
     await leave(viewer, watch);
   }, 120_000);
+
+  it("has queries that depend on nothing but the data, as the audit of shared contexts saw", () => {
+    expect(demo.output).toMatch(/audit: \d+ queries were run again, 0 came out differently/);
+    expect(demo.output).not.toContain("audit: the query");
+  });
 });

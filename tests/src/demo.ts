@@ -19,7 +19,7 @@ export class Demo {
 
   private constructor(port: number) {
     this.port = port;
-    const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" };
+    const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1", FRESHET_AUDIT_DETERMINISM: "1", RUST_LOG: "warn,freshet_functions::audit=info" };
     delete env.OPENAI_API_KEY;
     this.#process = spawn(freshetBinary(), ["demo", "--port", String(port), "--data", this.dataDir], {
       cwd: ROOT,

@@ -119,7 +119,7 @@ fn listen_settings(args: &DemoArgs) -> Result<ListenSettings> {
     // Ports and origins of the demonstration follow from --port alone; only the way it runs may come from outside.
     let variable = |key: &str| match key {
         "RUST_LOG" => Some(settings::environment(key).unwrap_or_else(|| "warn".to_owned())),
-        "FRESHET_LANES" => settings::environment(key),
+        "FRESHET_LANES" | "FRESHET_AUDIT_DETERMINISM" => settings::environment(key),
         _ => None,
     };
     ListenSettings::resolve(&listen, HOST, &variable)
