@@ -99,6 +99,7 @@ pub struct OperatorLimits {
     pub sockets: u64,
     pub connections: u64,
     pub result_cache_mb: u64,
+    pub socket_backlog_mb: u64,
 }
 
 impl Default for OperatorLimits {
@@ -120,6 +121,7 @@ impl Default for OperatorLimits {
             sockets: 20_000,
             connections: 20_000,
             result_cache_mb: 100,
+            socket_backlog_mb: 1_024,
         }
     }
 }
@@ -149,6 +151,7 @@ impl OperatorLimits {
             sockets_max: self.sockets as usize,
             connections_max: self.connections as usize,
             query_cache_bytes_max: (self.result_cache_mb as usize) << 20,
+            backlog_bytes_max: (self.socket_backlog_mb as usize) << 20,
             ..EdgeLimits::default()
         }
     }

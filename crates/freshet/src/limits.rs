@@ -68,6 +68,10 @@ pub(crate) struct LimitArgs {
     /// Memory for results of queries that clients share, in MB [env: FRESHET_RESULT_CACHE_MB] [default: 100]
     #[arg(long, value_name = "N")]
     result_cache_mb: Option<u64>,
+    /// Memory for answers that wait for slow WebSocket clients, all together, in MB; beyond, the slowest are closed and come
+    /// back by themselves [env: FRESHET_SOCKET_BACKLOG_MB] [default: 1024]
+    #[arg(long, value_name = "N")]
+    socket_backlog_mb: Option<u64>,
 }
 
 impl LimitArgs {
@@ -133,6 +137,12 @@ impl LimitArgs {
                 "result-cache-mb",
                 defaults.result_cache_mb,
                 0..=MANY,
+            )?,
+            socket_backlog_mb: limit(
+                self.socket_backlog_mb,
+                "socket-backlog-mb",
+                defaults.socket_backlog_mb,
+                16..=MANY,
             )?,
         })
     }

@@ -64,6 +64,9 @@ pub struct EdgeLimits {
     /// Bytes that wait for one WebSocket's client; one that lets more pile up is closed with 1013 `ClientTooSlow`. Must leave room for the
     /// largest transition that is to arrive.
     pub socket_bytes_max: usize,
+    /// Bytes that wait for all WebSocket clients together, shared ones counted once; when there are more, the client that the most
+    /// waits for is closed with 1013 `ClientTooSlow`.
+    pub backlog_bytes_max: usize,
     /// Bytes of all request bodies in memory together; pushes and HTTP actions do not count.
     pub body_bytes_max: usize,
     /// HTTP requests that are worked on at once; WebSockets do not count.
@@ -88,6 +91,7 @@ impl Default for EdgeLimits {
             connections_max: 20_000,
             sockets_max: 20_000,
             socket_bytes_max: 512 << 20,
+            backlog_bytes_max: 1 << 30,
             body_bytes_max: 512 << 20,
             requests_max: 1_024,
             request_queue_time_max: Duration::from_secs(5),

@@ -12,6 +12,7 @@ use crate::edge::admission::Admission;
 use crate::metrics::EdgeMeters;
 use crate::queries::QueryCache;
 use crate::services::Services;
+use crate::sync::Backlog;
 
 /// Shared by all requests of a running server.
 pub(crate) struct State {
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) tasks: TaskTracker,
     /// One permit for each open WebSocket.
     pub(crate) sockets: Arc<Semaphore>,
+    /// What waits for slow WebSocket clients.
+    pub(crate) backlog: Arc<Backlog>,
     /// Results of queries, shared by WebSockets and HTTP.
     pub(crate) query_cache: QueryCache,
     /// Bounds the memory that push bodies take.
@@ -66,12 +69,14 @@ impl State {
         let downloads = Admission::new(config.limits.downloads_max, config.limits.request_queue_time_max);
         let query_cache = QueryCache::new(config.limits.query_cache_bytes_max);
         let sockets = Arc::new(Semaphore::new(config.limits.sockets_max));
+        let backlog = Arc::new(Backlog::new(config.limits.backlog_bytes_max));
         Self {
             config,
             services,
             stopping,
             tasks,
             sockets,
+            backlog,
             query_cache,
             pushes,
             meters: EdgeMeters::default(),

@@ -33,6 +33,21 @@ pub(super) fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         meters.sockets_opened.get(),
     )?;
     families.counter(
+        "freshet_sockets_too_slow",
+        "WebSockets that were closed because their clients did not take what waited for them.",
+        meters.sockets_too_slow.get(),
+    )?;
+    families.gauge(
+        "freshet_socket_backlog_bytes",
+        "Bytes that wait for slow WebSocket clients; what several wait for counts once.",
+        state.backlog.bytes(),
+    )?;
+    families.gauge(
+        "freshet_socket_backlog_bytes_limit",
+        "Bytes that may wait for them.",
+        state.backlog.bytes_max(),
+    )?;
+    families.counter(
         "freshet_transitions",
         "Transitions that were computed: moments at which a client's queries were brought up to date.",
         meters.transition_us.distribution().count(),

@@ -21,6 +21,8 @@ pub(crate) struct EdgeMeters {
     pub(super) running: Gauge,
     /// WebSockets that were opened.
     pub(crate) sockets_opened: Counter,
+    /// WebSockets that were closed because their clients took too little.
+    pub(crate) sockets_too_slow: Counter,
     /// Microseconds that transitions took.
     pub(super) transition_us: Histogram,
 }

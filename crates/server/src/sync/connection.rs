@@ -57,7 +57,7 @@ enum Done {
 /// Serves a socket until either side closes it.
 pub(super) async fn run(state: Arc<State>, client: ClientVersion, metadata: RequestMetadata, socket: Socket) {
     let (done_sender, mut done) = mpsc::unbounded_channel();
-    let invalidated = Arc::new(Notify::new());
+    let invalidated = Arc::clone(socket.wake());
     let stopping = state.stopping.clone();
     let mut stopping = pin!(stopping.cancelled());
     let started = Instant::now();
@@ -264,7 +264,8 @@ impl Connection {
                 let effects = self.session.transition_written(now);
                 self.start(effects);
             }
-            if self.socket.waiting_bytes() > self.state.config.limits.socket_bytes_max && !self.is_over() {
+            let is_too_much = self.socket.waiting_bytes() > self.state.config.limits.socket_bytes_max;
+            if (is_too_much || self.socket.has_to_go()) && !self.is_over() {
                 self.give_up();
             }
             if written.closed || written.bytes == 0 || self.socket.waiting_bytes() == 0 {
@@ -276,6 +277,7 @@ impl Connection {
     /// For a client that does not take its answers.
     fn give_up(&mut self) {
         tracing::debug!(session = ?self.session.session_id(), "a client does not take its answers");
+        self.state.meters.sockets_too_slow.increment();
         self.socket.drop_waiting();
         self.socket.close(CloseFrame::Reason(CloseReason::ClientTooSlow));
         self.client_closed = true;

@@ -3,6 +3,7 @@
 //! The state machine decides what happens and in which order; everything here carries it out: frames, timers,
 //! function calls, subscriptions. Nothing here knows what a frame says.
 
+mod backlog;
 mod compute;
 mod connection;
 mod identity;
@@ -20,6 +21,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use freshet_sync::ClientVersion;
 
+pub(crate) use self::backlog::Backlog;
 use crate::edge::client_version;
 use crate::edge::error::ApiError;
 use crate::edge::path_args::PathArgs;
@@ -55,7 +57,8 @@ fn open(state: Arc<State>, segment: Option<&str>, request: Request<Body>) -> Res
             format!("This server holds {} WebSockets at once.", state.config.limits.sockets_max),
         ));
     };
-    let (response, socket) = upgrade::Handshake::check(request, state.config.compression)?.accept();
+    let (response, socket) =
+        upgrade::Handshake::check(request, state.config.compression)?.accept(Arc::clone(&state.backlog));
     state.tasks.clone().spawn(async move {
         if let Some(socket) = socket.await {
             state.meters.sockets_opened.increment();

@@ -6,12 +6,16 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use freshet_sync::ServerMessage;
 use freshet_sync::session::CloseFrame;
 use freshet_websocket::{Compression, Decoder, Encoder, Frame, Incoming, Limits, ProtocolError};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::backlog::{Backlog, PieceId, Share};
 
 /// Largest message and frame that a client may send.
 const LIMITS: Limits = Limits { message_bytes_max: 64 << 20, frame_bytes_max: 16 << 20 };
@@ -41,6 +45,10 @@ pub(super) struct Socket {
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     waiting_frames: usize,
+    /// What of the pieces above counts among those of all clients.
+    share: Share,
+    /// Wakes the connection's task.
+    wake: Arc<Notify>,
 }
 
 /// A piece of a frame that waits to be written.
@@ -48,6 +56,8 @@ struct Waiting {
     bytes: Bytes,
     /// Set on the last piece of a frame.
     ends: Option<FrameEnd>,
+    /// Set once the kernel did not take it at once.
+    counted: Option<PieceId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,7 +88,13 @@ pub(super) enum ReadEnd {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, early: Bytes, compression: Option<Compression>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        early: Bytes,
+        compression: Option<Compression>,
+        backlog: &Arc<Backlog>,
+    ) -> Self {
+        let wake = Arc::<Notify>::default();
         Self {
             stream,
             decoder: Decoder::new(LIMITS, compression.is_some()),
@@ -87,7 +103,19 @@ impl Socket {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             waiting_frames: 0,
+            share: backlog.share(Arc::clone(&wake)),
+            wake,
         }
+    }
+
+    /// What wakes the connection's task: news for it, or that it has to make room.
+    pub(super) fn wake(&self) -> &Arc<Notify> {
+        &self.wake
+    }
+
+    /// Whether what waits for all clients is too much, and this is the one to go.
+    pub(super) fn has_to_go(&self) -> bool {
+        self.share.has_to_go()
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
@@ -175,10 +203,13 @@ impl Socket {
         // A frame of which the beginning is out has to be ended. It is not known whether the first piece is the
         // beginning of a frame, so that one frame more may be kept, which does no harm.
         let keep = self.waiting.iter().position(|waiting| waiting.ends.is_some()).map_or(0, |at| at + 1);
+        let mut counted = Vec::new();
         for waiting in self.waiting.drain(keep..) {
             self.waiting_bytes -= waiting.bytes.len();
             self.waiting_frames -= usize::from(waiting.ends.is_some());
+            counted.extend(waiting.counted);
         }
+        self.share.remove(&counted);
     }
 
     /// Whether the client should be read from no further.
@@ -209,6 +240,7 @@ impl Socket {
                 Err(error) => return Err(error),
             }
         }
+        self.count_waiting();
         if self.waiting.is_empty() {
             // Room for what was once a long queue.
             self.waiting.shrink_to(8);
@@ -219,18 +251,33 @@ impl Socket {
     fn written(&mut self, mut length: usize, written: &mut Written) {
         written.bytes += length;
         self.waiting_bytes -= length;
+        let mut counted = Vec::new();
         while let Some(first) = self.waiting.front_mut() {
             let taken = length.min(first.bytes.len());
             first.bytes.advance(taken);
             length -= taken;
             if !first.bytes.is_empty() {
-                return;
+                break;
             }
             let ends = first.ends;
+            counted.extend(first.counted);
             self.waiting.pop_front();
             self.waiting_frames -= usize::from(ends.is_some());
             written.transitions += usize::from(ends == Some(FrameEnd::Transition));
             written.closed |= ends == Some(FrameEnd::Close);
+        }
+        self.share.remove(&counted);
+    }
+
+    /// Counts what the kernel has not taken, so that a client that takes everything at once costs nothing.
+    fn count_waiting(&mut self) {
+        let old = self.waiting.iter().rposition(|waiting| waiting.counted.is_some()).map_or(0, |at| at + 1);
+        if old == self.waiting.len() {
+            return;
+        }
+        let pieces = self.share.add(self.waiting.range(old..).map(|waiting| &waiting.bytes));
+        for (waiting, piece) in self.waiting.range_mut(old..).zip(pieces) {
+            waiting.counted = Some(piece);
         }
     }
 
@@ -241,11 +288,18 @@ impl Socket {
         self.waiting_bytes += frame.len();
         self.waiting_frames += 1;
         for bytes in frame.into_segments() {
-            self.waiting.push_back(Waiting { bytes, ends: None });
+            self.waiting.push_back(Waiting { bytes, ends: None, counted: None });
         }
         if let Some(last) = self.waiting.back_mut() {
             last.ends = Some(end);
         }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let counted: Vec<PieceId> = self.waiting.iter().filter_map(|waiting| waiting.counted).collect();
+        self.share.remove(&counted);
     }
 }
 

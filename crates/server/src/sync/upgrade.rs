@@ -2,6 +2,8 @@
 //!
 //! Afterwards the connection's bytes go past the HTTP server's buffers, straight between the kernel and the socket.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::Response;
@@ -13,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 
+use super::backlog::Backlog;
 use super::socket::Socket;
 use crate::config::SocketCompression;
 use crate::edge::error::ApiError;
@@ -68,7 +71,10 @@ impl Handshake {
     }
 
     /// The 101 answer, and the socket that exists once the answer is sent.
-    pub(super) fn accept(self) -> (Response, impl Future<Output = Option<Socket>> + Send) {
+    pub(super) fn accept(
+        self,
+        backlog: Arc<Backlog>,
+    ) -> (Response, impl Future<Output = Option<Socket>> + Send) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -93,7 +99,7 @@ impl Handshake {
                     return None;
                 }
             };
-            Some(Socket::new(parts.io.into_inner(), parts.read_buf, self.compression))
+            Some(Socket::new(parts.io.into_inner(), parts.read_buf, self.compression, &backlog))
         };
         (response, socket)
     }

@@ -138,6 +138,37 @@ async fn a_client_that_lets_its_answers_pile_up_is_told_so_and_dropped() {
 }
 
 #[tokio::test]
+async fn when_too_much_waits_for_all_clients_together_the_slowest_has_to_go() {
+    let server = Fixture::listening_with(|config| config.limits.backlog_bytes_max = 8 << 20).await;
+    let mut patient = TestSocket::connected(server.addr(), 1).await;
+    patient.subscribe(1, 0, "m:list", json!({})).await;
+    patient.frame_of("Transition").await;
+    let mut slow = TestSocket::connected(server.addr(), 2).await;
+    let large = "x".repeat(1 << 20);
+    for request_id in 0..40 {
+        let action = json!({"type": "Action", "requestId": request_id, "udfPath": "a:echo", "args": [{"large": large}]});
+        slow.try_send_raw(Message::Text(action.to_string().into())).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(server.state().backlog.bytes() <= 9 << 20, "{}", server.state().backlog.bytes());
+    let close = slow.close_frame().await.expect("a code");
+    assert_eq!((u16::from(close.code), close.reason.as_str()), (1013, "ClientTooSlow"));
+    // Who takes what comes stays.
+    patient.mutate(0, "m:send", json!({"body": "x"})).await;
+    assert_eq!(patient.frame_of("Transition").await["modifications"][0]["value"], json!(["x"]));
+    drop(slow);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while server.state().backlog.bytes() > 0 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{} bytes are still counted",
+            server.state().backlog.bytes()
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_holds_only_so_many_sockets() {
     let server = Fixture::listening_with(|config| config.limits.sockets_max = 1).await;
     let socket = TestSocket::open(server.addr()).await;
