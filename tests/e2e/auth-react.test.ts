@@ -1,13 +1,10 @@
-import { createServer, type Server } from "node:http";
-import { resolve } from "node:path";
-
-import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import type { AuthPage } from "../pages/auth.ts";
 import { TestApp } from "../src/app.ts";
 import { launchBrowser } from "../src/browser.ts";
+import { PageServer } from "../src/page-server.ts";
 import { AuthProvider } from "../src/provider.ts";
 import { FreshetServer } from "../src/server.ts";
 import { SubscriptionWatch } from "../src/subscription-watch.ts";
@@ -17,8 +14,7 @@ let server: FreshetServer;
 let app: TestApp;
 let provider: AuthProvider;
 let browser: Browser;
-let pages: Server;
-let pagesUrl: string;
+let pages: PageServer;
 let watch: SubscriptionWatch;
 
 beforeAll(async () => {
@@ -27,22 +23,7 @@ beforeAll(async () => {
   app = new TestApp(server, "auth");
   app.write("convex/auth.config.ts", `export default { providers: [{ domain: "${provider.issuer}", applicationID: "app" }] };\n`);
   await app.push();
-  const bundle = await build({
-    entryPoints: [resolve(import.meta.dirname, "../pages/auth.ts")],
-    bundle: true,
-    format: "esm",
-    write: false,
-    define: { "process.env.NODE_ENV": '"production"' },
-  });
-  const script = bundle.outputFiles[0]?.text ?? "";
-  pages = createServer((request, response) => {
-    const isScript = request.url === "/page.js";
-    response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });
-    response.end(isScript ? script : '<!doctype html><div id="root"></div><script type="module" src="/page.js"></script>');
-  });
-  await new Promise<void>((listening) => pages.listen(0, "127.0.0.1", listening));
-  const address = pages.address();
-  pagesUrl = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/?server=${encodeURIComponent(server.url)}`;
+  pages = await PageServer.start("auth");
 }, 180_000);
 
 afterAll(async () => {
@@ -56,7 +37,7 @@ afterAll(async () => {
 async function openTab(): Promise<Page> {
   const tab = await (await browser.newContext()).newPage();
   watchPage(tab, watch);
-  await tab.goto(pagesUrl);
+  await tab.goto(pages.url({ server: server.url }));
   await tab.getByTestId("logged-out").waitFor();
   return tab;
 }
