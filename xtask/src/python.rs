@@ -1,5 +1,5 @@
-//! The Python of the tests: a virtual environment with the published client and a server that stands in for S3, pinned, and
-//! beside it an older version of the client.
+//! The Python of the tests: a virtual environment with the published client, a server that stands in for S3 and a reference
+//! for relevance, pinned, and beside it an older version of the client.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,8 @@ use crate::steps::execute;
 use crate::workspace::{Workspace, find_program};
 
 /// What the tests are written against.
-const PACKAGES: [&str; 4] =
-    ["convex==0.8.1", "moto[s3,server]==5.2.5", "pytest==9.2.0", "pytest-timeout==2.4.0"];
+const PACKAGES: [&str; 5] =
+    ["convex==0.8.1", "moto[s3,server]==5.2.5", "pytest==9.2.0", "pytest-timeout==2.4.0", "rank-bm25==0.2.2"];
 /// The older client, in a folder of its own.
 const OLDER_CLIENT: &str = "convex==0.7.0";
 /// Makes the environment, unless it is there with these packages.

@@ -79,7 +79,7 @@ export const fill = mutation({
   args: { from: v.number(), count: v.number() },
   handler: async (ctx, args) => {
     for (let n = args.from; n < args.from + args.count; n++) {
-      await ctx.db.insert("messages", { body: `message number${n} in bucket${n % 7}`, channel: `c${n % 3}` });
+      await ctx.db.insert("messages", { body: `message number${n} in bucket${n % 31}`, channel: `c${n % 3}` });
     }
   },
 });

@@ -21,6 +21,7 @@ import type * as misc from "../misc.js";
 import type * as node from "../node.js";
 import type * as nodeToo from "../nodeToo.js";
 import type * as runtime from "../runtime.js";
+import type * as sentences from "../sentences.js";
 
 declare const fullApi: ApiFromModules<{
   counters: typeof counters;
@@ -31,6 +32,7 @@ declare const fullApi: ApiFromModules<{
   node: typeof node;
   nodeToo: typeof nodeToo;
   runtime: typeof runtime;
+  sentences: typeof sentences;
 }>;
 
 export declare const api: FilterApi<
