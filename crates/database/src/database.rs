@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use freshet_store::{Batch, Order, Store};
 use freshet_values::{KeyInterval, Timestamp};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use sha2::Digest;
 
 use crate::catalog::system_tables::{FIRST_FREE_INTERNAL, INDEX, SYSTEM_TABLES, TABLES};
 use crate::catalog::{Catalog, IndexState};
@@ -34,6 +35,7 @@ use crate::stepped::Stepped;
 use crate::subscription::{Subscription, Subscriptions, Waker};
 use crate::transaction::Transaction;
 use crate::transaction::view::View;
+use crate::vectors::{self, VectorFigures, Vectors};
 
 /// Name of the stored text from which the keys of cursors are made.
 const META_CURSOR_SECRET: &str = "cursor_secret";
@@ -58,6 +60,7 @@ struct Threads {
     shared: Arc<Shared>,
     committer: Mutex<Option<JoinHandle<()>>>,
     maintenance: Mutex<Option<JoinHandle<()>>>,
+    vectors: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Database {
@@ -79,6 +82,8 @@ impl Database {
         database.prepare()?;
         let maintenance = spawn("freshet-maintenance", &database.shared, maintenance::run)?;
         *database.threads.maintenance.lock() = Some(maintenance);
+        let vectors = spawn("freshet-vectors", &database.shared, vectors::run)?;
+        *database.threads.vectors.lock() = Some(vectors);
         Ok(database)
     }
 
@@ -109,6 +114,7 @@ impl Database {
             shared: Arc::clone(&shared),
             committer: Mutex::new(None),
             maintenance: Mutex::new(None),
+            vectors: Mutex::new(None),
         };
         Database { shared, threads: Arc::new(threads) }
     }
@@ -242,6 +248,22 @@ impl Database {
         (state.queued_commits, state.queued_bytes)
     }
 
+    /// Saves vector indexes and lets go of them: the next start need not catch up with the log. To be called before the
+    /// store is closed by a process whose other threads still hold the database. Searches fail from now on. Blocks.
+    pub fn save_vectors(&self) {
+        self.shared.vectors.close();
+        let thread = self.threads.vectors.lock().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of vector indexes panicked");
+        }
+    }
+
+    /// Figures of the vector indexes, for metrics.
+    #[must_use]
+    pub fn vector_figures(&self) -> VectorFigures {
+        self.shared.vectors.figures()
+    }
+
     /// The options it was opened with.
     #[must_use]
     pub fn options(&self) -> &DatabaseOptions {
@@ -352,7 +374,9 @@ impl Drop for Threads {
         };
         // The committer ends last: maintenance waits for it to store what it commits.
         self.shared.maintenance.close();
+        self.shared.vectors.close();
         join(self.maintenance.get_mut().take());
+        join(self.vectors.get_mut().take());
         self.shared.state.lock().closing = true;
         self.shared.queue_filled.notify_all();
         join(self.committer.get_mut().take());
@@ -367,10 +391,13 @@ fn share(
     randomness: Randomness,
     stepped: impl FnOnce(&State) -> Option<Stepped>,
 ) -> Result<Arc<Shared>, CommitError> {
-    let cursor_key = CursorKey::new(&cursor_secret(&*store, &randomness)?);
+    let secret = cursor_secret(&*store, &randomness)?;
+    let cursor_key = CursorKey::new(&secret);
     let (state, next_internal) = load(&*store, &options).map_err(DatabaseError::from)?;
     let durable = state.durable_ts;
+    let vectors = Vectors::new(options.vectors.clone(), identity(&secret), durable);
     Ok(Arc::new(Shared {
+        vectors,
         store,
         clock,
         randomness,
@@ -390,6 +417,12 @@ fn share(
         #[cfg(test)]
         weakness: crate::commit::weakness::Switch::default(),
     }))
+}
+
+/// A text that tells databases apart: every database has a secret of its own.
+fn identity(secret: &[u8; 32]) -> String {
+    let digest = sha2::Sha256::new().chain_update(b"vector indexes of ").chain_update(secret).finalize();
+    hex::encode(&digest[..16])
 }
 
 fn cursor_secret(store: &dyn Store, randomness: &Randomness) -> Result<[u8; 32], CommitError> {

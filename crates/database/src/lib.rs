@@ -28,6 +28,7 @@ mod statistics;
 mod stepped;
 mod subscription;
 mod transaction;
+mod vectors;
 mod virtual_tables;
 
 pub use catalog::{Catalog, IndexMeta, IndexSpec, IndexState, NamespaceNames, TableMeta, TableState};
@@ -48,6 +49,7 @@ pub use subscription::{Subscription, Waker};
 pub use transaction::{
     IndexProgress, Page, PageRequest, PageStatus, StreamId, SystemAccess, Transaction, UserAccess,
 };
+pub use vectors::{VectorAnswer, VectorFigures, VectorHit, VectorOptions, VectorQuery};
 
 #[cfg(test)]
 mod tests;

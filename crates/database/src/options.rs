@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::TransactionLimits;
+use crate::vectors::VectorOptions;
 
 /// Bounds and durations of one database.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct DatabaseOptions {
     pub backfill_chunk: usize,
     /// Documents that one step of checking a schema reads; their bytes are bounded as well.
     pub validation_chunk: usize,
+    /// Vector indexes.
+    pub vectors: VectorOptions,
 }
 
 impl Default for DatabaseOptions {
@@ -53,6 +56,7 @@ impl Default for DatabaseOptions {
             check_document_cache: cfg!(debug_assertions),
             backfill_chunk: 512,
             validation_chunk: 512,
+            vectors: VectorOptions::default(),
         }
     }
 }

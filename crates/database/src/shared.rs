@@ -27,6 +27,7 @@ use crate::statistics::Meters;
 use crate::stepped::Stepped;
 use crate::subscription::Subscriptions;
 use crate::transaction::view::{Lost, View};
+use crate::vectors::Vectors;
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) maintenance: Maintenance,
     /// Counted for whoever watches over the database.
     pub(crate) meters: Meters,
+    pub(crate) vectors: Vectors,
     /// What the threads would do, in a database that is driven step by step and has none.
     pub(crate) stepped: Option<Stepped>,
     /// Tests spoil the conflict check to see that they would notice.
@@ -72,13 +74,32 @@ impl Shared {
     /// Pins the newest visible state.
     pub(crate) fn newest(&self) -> Result<Moment, SystemError> {
         let (snapshot, state) = self.pin()?;
-        Ok(Moment {
+        Ok(self.moment(snapshot, &state))
+    }
+
+    fn moment(&self, snapshot: Arc<dyn freshet_store::Snapshot>, state: &State) -> Moment {
+        Moment {
             view: View::new(snapshot, state.overlay.clone(), Arc::clone(&self.documents), state.visible_ts),
             catalog: Arc::clone(&state.catalog),
             enforcer: Arc::clone(&state.enforcer),
             counts: state.counts.clone(),
             corpora: state.corpora.clone(),
-        })
+        }
+    }
+
+    /// Pins the newest visible state, together with the commits later than `covered`. `None` when these are not all in memory
+    /// any more, or very many.
+    pub(crate) fn newest_since(
+        &self,
+        covered: Timestamp,
+    ) -> Result<Option<(Moment, Vec<Arc<Committed>>)>, SystemError> {
+        const COMMITS_MAX: usize = 4096;
+        let (snapshot, state) = self.pin()?;
+        let since: Vec<_> = state.window.after(covered).take(COMMITS_MAX).cloned().collect();
+        if state.window.floor() > covered || since.len() == COMMITS_MAX {
+            return Ok(None);
+        }
+        Ok(Some((self.moment(snapshot, &state), since)))
     }
 
     /// Pins the state at a moment of the recent past.
@@ -200,6 +221,7 @@ impl Shared {
         self.queue_filled.notify_one();
         if catalog_changed {
             self.maintenance.wake();
+            self.vectors.wake();
         }
         self.meters.invalidations.add(wakers.len() as u64);
         for waker in wakers {

@@ -224,6 +224,7 @@ fn finish(shared: &Shared, group: &[Arc<Committed>]) {
     }
     shared.queue_drained.notify_all();
     shared.durability.reach(last);
+    shared.vectors.commits_stored();
     for commit in group {
         shared.documents.stored(commit);
     }

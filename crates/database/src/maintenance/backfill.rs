@@ -96,6 +96,18 @@ impl Backfill {
     }
 }
 
+/// Notes how far an index is that is built elsewhere.
+pub(crate) fn note_index_progress(
+    transaction: &mut Transaction,
+    index: &IndexMeta,
+    table: &TableMeta,
+    documents: u64,
+) -> Result<(), DatabaseError> {
+    let mut progress = Progress::read(transaction, index)?;
+    progress.indexed = i64::try_from(documents).unwrap_or(i64::MAX);
+    progress.write(transaction, index, table)
+}
+
 /// Notes that an index has all entries, unless the commit of the last ones was undone. Whoever finds the index incomplete
 /// still goes on where the entries end.
 fn complete(shared: &Arc<Shared>, index: &IndexMeta, last: Option<&[u8]>) -> Result<(), CommitError> {

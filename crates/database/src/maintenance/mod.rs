@@ -12,7 +12,7 @@ use std::time::Duration;
 use freshet_values::Timestamp;
 use parking_lot::{Condvar, Mutex};
 
-pub(crate) use backfill::build_system_indexes;
+pub(crate) use backfill::{build_system_indexes, note_index_progress};
 
 use crate::catalog::{Catalog, IndexMeta, TableMeta};
 use crate::error::{CommitError, DatabaseError};

@@ -9,6 +9,7 @@ pub(crate) mod stream;
 use freshet_store::Order;
 use freshet_values::{FieldPath, IndexName, TableName, Value, key};
 
+pub(crate) use parse::index_name as parse_index_name;
 pub(crate) use stream::Stream;
 
 /// Most operators of one query.

@@ -160,7 +160,8 @@ fn table(text: &str) -> Result<TableName, String> {
     text.parse().map_err(|error| format!("invalid table name: {error}"))
 }
 
-fn index_name(text: &str) -> Result<(TableName, IndexName), String> {
+/// The two parts of `table.index`.
+pub(crate) fn index_name(text: &str) -> Result<(TableName, IndexName), String> {
     let (table_name, index) = text
         .split_once('.')
         .ok_or_else(|| format!("index name `{text}` is not of the form `table.index`"))?;

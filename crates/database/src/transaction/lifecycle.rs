@@ -46,8 +46,7 @@ impl Transaction {
         staged: bool,
     ) -> Result<IndexId, DatabaseError> {
         let table = self.ensure_table(namespace, table)?;
-        let has_entries = matches!(spec, IndexSpec::Database { .. } | IndexSpec::Search { .. });
-        let state = if has_entries && self.count_rows(&table) > 0 {
+        let state = if self.count_rows(&table) > 0 {
             IndexState::Backfilling
         } else {
             // Nothing has to be added as long as the table stays empty.

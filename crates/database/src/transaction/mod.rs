@@ -13,6 +13,7 @@ mod rows;
 mod scan;
 pub(crate) mod search;
 mod system;
+pub(crate) mod usable;
 mod user;
 pub(crate) mod view;
 

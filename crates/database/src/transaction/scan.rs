@@ -5,9 +5,10 @@ use std::sync::Arc;
 use freshet_store::{IndexId, Order};
 use freshet_values::{KeyInterval, TableName};
 
+use super::usable::{check_state, not_found};
 use super::view::{Chunk, Row};
 use super::{StreamId, Transaction};
-use crate::catalog::{IndexMeta, IndexSpec, IndexState, TableMeta};
+use crate::catalog::{IndexMeta, IndexSpec, TableMeta};
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
 use crate::limits::check_queries;
@@ -54,15 +55,15 @@ impl Transaction {
         let full_name = format!("{name}.{index_name}");
         let built_in = matches!(index_name, "by_id" | "by_creation_time");
         let Some(table) = table else {
-            return if built_in { Ok(None) } else { Err(index_not_found(&full_name).into()) };
+            return if built_in { Ok(None) } else { Err(not_found(&full_name).into()) };
         };
         if shown.is_some() && !built_in {
-            return Err(index_not_found(&full_name).into());
+            return Err(not_found(&full_name).into());
         }
-        let index = index_name.parse().map_err(|_| index_not_found(&full_name))?;
-        let index = self.find_index(&table, &index).ok_or_else(|| index_not_found(&full_name))?;
+        let index = index_name.parse().map_err(|_| not_found(&full_name))?;
+        let index = self.find_index(&table, &index).ok_or_else(|| not_found(&full_name))?;
         check_database(&index, &full_name)?;
-        check_ready(&index, &full_name)?;
+        check_state(&index, &full_name)?;
         let interval = range::interval(&full_name, &index.fields, bounds)?;
         let shown_as = shown.map(|(table, _)| table);
         Ok(Some(Source::Scan(StreamSource { table, index, interval, order, shown_as })))
@@ -191,25 +192,4 @@ fn check_database(index: &IndexMeta, full_name: &str) -> Result<(), DeveloperErr
         ));
     }
     Ok(())
-}
-
-/// Whether queries may use an index already.
-pub(super) fn check_ready(index: &IndexMeta, full_name: &str) -> Result<(), DeveloperError> {
-    if index.staged {
-        return Err(DeveloperError::new(
-            "IndexStagedError",
-            format!("Index {full_name} is currently staged and not available to query until it is enabled."),
-        ));
-    }
-    if index.state != IndexState::Enabled {
-        return Err(DeveloperError::new(
-            "IndexBackfillingError",
-            format!("Index {full_name} is currently backfilling and not available to query yet."),
-        ));
-    }
-    Ok(())
-}
-
-pub(super) fn index_not_found(full_name: &str) -> DeveloperError {
-    DeveloperError::new("IndexNotFoundError", format!("Index {full_name} not found."))
 }

@@ -19,7 +19,7 @@ use freshet_search::text::{FilterPattern, SearchQuery};
 use freshet_values::{FieldPath, IndexName, TableName, Value};
 
 use super::Transaction;
-use super::scan::{check_ready, index_not_found};
+use super::usable::{check_state, not_found};
 use crate::catalog::text_keys::filter_digest;
 use crate::catalog::{IndexMeta, IndexSpec, TableMeta};
 use crate::document::Document;
@@ -84,8 +84,8 @@ impl Transaction {
         filters: &[SearchFilter],
     ) -> Result<SearchSource, DatabaseError> {
         let full_name = format!("{name}.{index}");
-        let table = table.ok_or_else(|| index_not_found(&full_name))?;
-        let index = self.find_index(table, index).ok_or_else(|| index_not_found(&full_name))?;
+        let table = table.ok_or_else(|| not_found(&full_name))?;
+        let index = self.find_index(table, index).ok_or_else(|| not_found(&full_name))?;
         let IndexSpec::Search { search_field, filter_fields } = &index.spec else {
             return Err(DeveloperError::new(
                 "IndexNotASearchIndexError",
@@ -93,7 +93,7 @@ impl Transaction {
             )
             .into());
         };
-        check_ready(&index, &full_name)?;
+        check_state(&index, &full_name)?;
         let mut source = SearchSource {
             table: Arc::clone(table),
             index: Arc::clone(&index),
