@@ -60,6 +60,8 @@ pub struct EngineConfig {
     pub deleted_files_kept_s: u64,
     /// JavaScript heap of one lane, and as much again its array buffers, in MB.
     pub function_memory_mb: usize,
+    /// Memory for vector indexes, in MB.
+    pub vector_memory_mb: usize,
     /// `tracing` filter, in the syntax of `RUST_LOG`.
     pub log_filter: String,
     /// Which contexts queries and mutations get.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use freshet_auth::HttpFetch;
-use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock};
+use freshet_database::{Database, DatabaseOptions, Randomness, SystemClock, VectorOptions};
 use freshet_files::{FileStore, LocalFiles, Location, S3Files};
 use freshet_functions::deployment::{Deployment, DeploymentConfig, LiveCodeCache};
 use freshet_functions::log_stream::LogStream;
@@ -116,7 +116,14 @@ impl Engine {
         );
         let database = Database::open(
             store.clone(),
-            DatabaseOptions::default(),
+            DatabaseOptions {
+                vectors: VectorOptions {
+                    directory: Some(config.data_dir.join("vectors")),
+                    memory_bytes: config.vector_memory_mb << 20,
+                    ..VectorOptions::default()
+                },
+                ..DatabaseOptions::default()
+            },
             Arc::new(SystemClock),
             Randomness::from_os(),
         )
@@ -268,6 +275,7 @@ impl Engine {
             }
         });
         drop(functions);
+        database.save_vectors();
         drop(database);
         runtime.shutdown_timeout(Duration::from_millis(500));
         // Said explicitly: the lanes' threads hold on to the database until the process ends.

@@ -94,6 +94,10 @@ pub(crate) struct ListenArgs {
     /// 64; a call that needs more fails [env: FRESHET_FUNCTION_MEMORY_MB] [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) function_memory_mb: Option<usize>,
+    /// Memory for vector indexes, in MB, at least 1; what does not fit is read from their files
+    /// [env: FRESHET_VECTOR_MEMORY_MB] [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) vector_memory_mb: Option<usize>,
     /// Contexts of queries and mutations: `verified` shares one among the calls of a thread where that cannot be told
     /// from fresh ones, `fresh` evaluates the modules again for each call, `reuse` shares one whatever the code keeps
     /// in it [env: FRESHET_CONTEXTS] [default: verified]

@@ -88,6 +88,7 @@ impl Service {
             storage: settings.storage.clone(),
             deleted_files_kept_s: settings.deleted_files_kept_s,
             function_memory_mb: settings.function_memory_mb,
+            vector_memory_mb: settings.vector_memory_mb,
             contexts: settings.contexts,
             websocket_window_bits: settings.websocket_window_bits,
             audit_determinism: settings.audit_determinism,

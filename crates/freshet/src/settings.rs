@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -22,8 +23,10 @@ const LANES_MAX: usize = 256;
 
 /// Memory for pages of the database file, unless asked for otherwise.
 const CACHE_MB_DEFAULT: usize = 64;
+/// Memory for vector indexes, unless asked for otherwise: about 280,000 vectors of 768 numbers.
+const VECTOR_MEMORY_MB_DEFAULT: usize = 256;
 /// SQLite counts in 32 bits, and nobody has a terabyte to spare.
-const CACHE_MB_MAX: usize = 1 << 20;
+const MB_MAX: usize = 1 << 20;
 /// Memory of functions where nothing else is said, and what may be said: less holds no app, and more is beyond what V8
 /// collects well.
 const FUNCTION_MEMORY_MB_DEFAULT: usize = 256;
@@ -60,6 +63,7 @@ pub(crate) struct ListenSettings {
     pub(crate) storage: Option<String>,
     pub(crate) deleted_files_kept_s: u64,
     pub(crate) function_memory_mb: usize,
+    pub(crate) vector_memory_mb: usize,
     pub(crate) contexts: ContextPolicy,
     /// Base-2 logarithm of the window; `None` to send everything as it is.
     pub(crate) websocket_window_bits: Option<u8>,
@@ -133,21 +137,37 @@ impl ListenSettings {
                 "the number of lanes must be from 1 to {LANES_MAX}, not {lanes}"
             )));
         }
-        let megabytes = |flag: Option<usize>, key: &str, default: usize| -> Result<usize> {
-            match (flag, set(key)) {
-                (Some(megabytes), _) => Ok(megabytes),
-                (None, Some(text)) => {
-                    text.parse().map_err(|_| misconfigured(format!("{key}: {text:?} is not a number of MB")))
-                }
-                (None, None) => Ok(default),
+        let megabytes = |flag: Option<usize>, name: &str, key: &str, default, range: RangeInclusive<usize>| {
+            let megabytes = match (flag, set(key)) {
+                (Some(megabytes), _) => megabytes,
+                (None, Some(text)) => text
+                    .parse()
+                    .map_err(|_| misconfigured(format!("{key}: {text:?} is not a number of MB")))?,
+                (None, None) => default,
+            };
+            let (min, max) = (range.start(), range.end());
+            if !range.contains(&megabytes) {
+                let text = format!("{name} (or {key}) must be from {min} to {max} MB, not {megabytes}");
+                return Err(misconfigured(text));
             }
+            Ok(megabytes)
         };
-        let cache_mb = megabytes(args.cache_mb, "FRESHET_CACHE_MB", CACHE_MB_DEFAULT)?;
-        if cache_mb == 0 || cache_mb > CACHE_MB_MAX {
-            return Err(misconfigured(format!(
-                "the cache must have from 1 to {CACHE_MB_MAX} MB, not {cache_mb}"
-            )));
-        }
+        let cache_mb =
+            megabytes(args.cache_mb, "--cache-mb", "FRESHET_CACHE_MB", CACHE_MB_DEFAULT, 1..=MB_MAX)?;
+        let vector_memory_mb = megabytes(
+            args.vector_memory_mb,
+            "--vector-memory-mb",
+            "FRESHET_VECTOR_MEMORY_MB",
+            VECTOR_MEMORY_MB_DEFAULT,
+            1..=MB_MAX,
+        )?;
+        let function_memory_mb = megabytes(
+            args.function_memory_mb,
+            "--function-memory-mb",
+            "FRESHET_FUNCTION_MEMORY_MB",
+            FUNCTION_MEMORY_MB_DEFAULT,
+            HEAP_MB_MIN..=HEAP_MB_MAX,
+        )?;
         let storage =
             args.storage.clone().or_else(|| set("FRESHET_STORAGE")).map(|text| place(&text)).transpose()?;
         let deleted_files_kept_s = match (args.deleted_files_kept, set("FRESHET_DELETED_FILES_KEPT")) {
@@ -157,21 +177,6 @@ impl ListenSettings {
             })?,
             (None, None) => DELETED_FILES_KEPT_S_DEFAULT,
         };
-        let heap = |flag, name: &str, key: &str, default| -> Result<usize> {
-            let megabytes = megabytes(flag, key, default)?;
-            if !(HEAP_MB_MIN..=HEAP_MB_MAX).contains(&megabytes) {
-                return Err(misconfigured(format!(
-                    "{name} (or {key}) must be from {HEAP_MB_MIN} to {HEAP_MB_MAX} MB, not {megabytes}"
-                )));
-            }
-            Ok(megabytes)
-        };
-        let function_memory_mb = heap(
-            args.function_memory_mb,
-            "--function-memory-mb",
-            "FRESHET_FUNCTION_MEMORY_MB",
-            FUNCTION_MEMORY_MB_DEFAULT,
-        )?;
         let switched_on = |key: &str| set(key).is_some_and(|text| text != "false" && text != "0");
         let contexts = match args.contexts.clone().or_else(|| set("FRESHET_CONTEXTS")) {
             Some(text) => text
@@ -217,6 +222,7 @@ impl ListenSettings {
             storage,
             deleted_files_kept_s,
             function_memory_mb,
+            vector_memory_mb,
             log_filter: set("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
             redact_logs_to_client: args.redact_logs_to_client || switched_on("REDACT_LOGS_TO_CLIENT"),
         })
@@ -379,6 +385,14 @@ mod tests {
         assert_eq!(cache(Some(7), &[("FRESHET_CACHE_MB", "8")]), 7);
         assert_eq!(cache(None, &[("FRESHET_CACHE_MB", "8")]), 8);
         assert_eq!(cache(None, &[("FRESHET_CACHE_MB", "")]), CACHE_MB_DEFAULT);
+        let vectors = |variables: &[(&str, &str)]| resolve(&ListenArgs::default(), variables);
+        assert_eq!(vectors(&[]).unwrap().vector_memory_mb, VECTOR_MEMORY_MB_DEFAULT);
+        assert_eq!(vectors(&[("FRESHET_VECTOR_MEMORY_MB", "9")]).unwrap().vector_memory_mb, 9);
+        let error = vectors(&[("FRESHET_VECTOR_MEMORY_MB", "0")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--vector-memory-mb (or FRESHET_VECTOR_MEMORY_MB) must be from 1 to 1048576 MB, not 0"
+        );
     }
 
     #[test]

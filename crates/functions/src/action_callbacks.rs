@@ -21,6 +21,7 @@ use crate::log::LogLine;
 use crate::own_transaction::{begin_query, write};
 use crate::services::Services;
 use crate::syscalls::{self, Fault, metadata, schedule, storage, unavailable};
+use crate::vector_search;
 
 /// The host calls of one running action.
 pub(crate) struct Callbacks {
@@ -48,6 +49,9 @@ impl Callbacks {
             "1.0/actions/action" => self.run(FunctionKind::Action, args).await,
             "1.0/actions/schedule" => self.schedule(args).await,
             "1.0/actions/cancel_job" => self.cancel(args).await,
+            "1.0/actions/vectorSearch" => {
+                vector_search::search(&self.execution.functions.services, args).await
+            }
             "1.0/getUserIdentity" => metadata::user_identity(self.execution.identity().await),
             "1.0/getFunctionMetadata" => Ok(metadata::function(&self.execution.path)),
             "1.0/getDeploymentMetadata" => {

@@ -57,6 +57,7 @@ mod statistics;
 mod syscalls;
 mod system_functions;
 mod variables;
+mod vector_search;
 
 pub use authentication::{AuthenticationError, Authenticator, ProviderAuthenticator, VerifiedUser};
 pub use cached_query::CachedQuery;

@@ -50,6 +50,8 @@ pub struct CallLimits {
     pub http_response_bytes_max: usize,
     /// File that an action can read into memory, in bytes.
     pub blob_bytes_max: u64,
+    /// Vector searches that run at the same time; further ones queue.
+    pub vector_searches_max: usize,
     /// Conflicts after which a mutation runs alone.
     pub conflicts_before_exclusive: u32,
 }
@@ -80,6 +82,7 @@ impl Default for CallLimits {
             action_host_calls_max: 64,
             http_response_bytes_max: 20 * MIB,
             blob_bytes_max: 256 << 20,
+            vector_searches_max: std::thread::available_parallelism().map_or(1, usize::from),
             conflicts_before_exclusive: 3,
         }
     }

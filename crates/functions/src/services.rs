@@ -80,6 +80,8 @@ pub(crate) struct Services {
     /// Bound the actions that run at the same time, by environment.
     isolate_slots: ActionSlots,
     node_slots: ActionSlots,
+    /// Bounds the vector searches that run at the same time.
+    vector_slots: Arc<Semaphore>,
     /// What the scheduler does.
     pub(crate) schedule: ScheduleMeters,
 }
@@ -131,6 +133,7 @@ impl Services {
             audit: OnceLock::new(),
             isolate_slots: ActionSlots::new(limits.isolate_actions_max),
             node_slots: ActionSlots::new(limits.node_actions_max),
+            vector_slots: Arc::new(Semaphore::new(limits.vector_searches_max)),
             schedule: ScheduleMeters::default(),
             limits,
         }
@@ -160,6 +163,11 @@ impl Services {
     /// The wall clock in nanoseconds since the Unix epoch, as int64 values hold it.
     pub(crate) fn now_ns(&self) -> i64 {
         self.now().as_i64()
+    }
+
+    /// A slot for one vector search.
+    pub(crate) async fn vector_slot(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        self.vector_slots.clone().acquire_owned().await.map_err(|_closed| CallError::shutting_down())
     }
 
     /// A slot for one action; waits for one no longer than the limit.
