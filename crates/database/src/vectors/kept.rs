@@ -122,6 +122,8 @@ impl Kept {
         self.is_changed = false;
         self.building = building;
         self.index = Index::new(self.definition.shape(), segments);
+        #[cfg(test)]
+        vectors.loaded.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 

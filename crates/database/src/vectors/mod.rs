@@ -105,6 +105,9 @@ pub(crate) struct Vectors {
     moved: Condvar,
     /// Indexes in which a search found something that cannot be.
     doubted: Mutex<Vec<IndexId>>,
+    /// Indexes that were taken from their files.
+    #[cfg(test)]
+    loaded: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Default)]
@@ -126,6 +129,8 @@ impl Vectors {
             published: Mutex::default(),
             moved: Condvar::new(),
             doubted: Mutex::default(),
+            #[cfg(test)]
+            loaded: std::sync::atomic::AtomicUsize::default(),
         }
     }
 

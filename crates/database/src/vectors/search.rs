@@ -79,7 +79,10 @@ impl Database {
             }
             let has_news = match shared.stepped.as_ref() {
                 None => shared.vectors.wait_for_news(index.id, published.as_ref(), deadline),
-                Some(stepped) => stepped.step_vectors(shared).unwrap_or(false),
+                Some(stepped) => {
+                    let worked = stepped.step_vectors(shared).unwrap_or(false);
+                    worked || published.is_none() && shared.vectors.get(index.id).is_some()
+                }
             };
             if !has_news {
                 return Err(backfilling(&full_name).into());

@@ -36,7 +36,7 @@ fn files(directory: &Path, index: IndexId) -> Vec<PathBuf> {
 /// Whether the index of a database that was just opened comes from its files.
 fn is_loaded(world: &World) -> bool {
     world.database.step_maintenance().unwrap();
-    world.database.vector_figures().rows > 0
+    world.database.shared().vectors.loaded.load(std::sync::atomic::Ordering::Relaxed) > 0
 }
 
 #[test]
