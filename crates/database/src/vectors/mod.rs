@@ -193,7 +193,8 @@ impl Vectors {
     /// Waits until something is published that is not `seen`; false when the time is over.
     fn wait_for_news(&self, index: IndexId, seen: Option<&Arc<Published>>, deadline: Instant) -> bool {
         let mut published = self.published.lock();
-        loop {
+        // Looked at first, so that an index that comes back and is wrong each time does not hold a search for ever.
+        while Instant::now() < deadline {
             let is_news = match (published.get(&index), seen) {
                 (Some(current), Some(seen)) => !Arc::ptr_eq(current, seen),
                 (current, seen) => current.is_some() != seen.is_some(),
@@ -201,19 +202,24 @@ impl Vectors {
             if is_news {
                 return true;
             }
-            if self.moved.wait_until(&mut published, deadline).timed_out() {
-                return false;
-            }
+            self.moved.wait_until(&mut published, deadline);
         }
+        false
     }
 
-    /// A search found that an index does not fit the documents.
+    /// A search found that an index does not fit the documents: nobody shall search it before it has been built again.
     fn doubt(&self, index: IndexId) {
+        let mut published = self.published.lock();
+        if !published.get(&index).is_some_and(|published| published.is_ready) {
+            // Another search was faster.
+            return;
+        }
+        published.remove(&index);
         let mut doubted = self.doubted.lock();
         if !doubted.contains(&index) {
             doubted.push(index);
         }
-        drop(doubted);
+        drop((doubted, published));
         self.wake();
     }
 

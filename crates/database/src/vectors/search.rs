@@ -1,7 +1,8 @@
 //! Answers a vector query.
 //!
 //! The answer is that of the newest commit: the index as far as it has come, without the rows that were written since, and
-//! those rows by themselves. Whatever the index proposes is looked up in the documents, where the exact score comes from.
+//! those rows by themselves. Whatever the index proposes is looked up in the documents, where the exact score comes from. An
+//! index that proposes what no document confirms gives no answer at all: it is withdrawn and built again.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -13,8 +14,7 @@ use freshet_store::IndexId;
 use freshet_values::{DocumentId, InternalId, Object, Timestamp};
 
 use super::Published;
-use super::definition::{Definition, value_key};
-use super::following::unreadable;
+use super::definition::{Definition, hash, value_key};
 use super::query::{Checked, VectorQuery};
 use crate::catalog::TableMeta;
 use crate::commit::changes::Committed;
@@ -22,7 +22,7 @@ use crate::database::Database;
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
 use crate::namespace::Namespace;
-use crate::shared::{Moment, Shared};
+use crate::shared::Moment;
 use crate::transaction::usable::{backfilling, check_state, not_found};
 
 /// By how much the score of a row in the index may differ from that of its document, beyond what the index says. More than any
@@ -48,8 +48,8 @@ pub struct VectorAnswer {
 }
 
 impl Database {
-    /// Finds the nearest vectors in the newest state. Blocks for some milliseconds; for up to
-    /// [`crate::VectorOptions::search_wait_max`] when the index is being loaded.
+    /// Finds the nearest vectors in the newest state. Blocks while it computes, and for up to
+    /// [`crate::VectorOptions::search_wait_max`] when the index is being loaded or turns out to be wrong and is built again.
     ///
     /// # Errors
     /// A query that does not fit its index, an index that is missing or not complete, or a storage failure.
@@ -74,8 +74,12 @@ impl Database {
             if let Some(ready) = published.as_ref().filter(|published| published.is_ready)
                 && let Some((moment, since)) = shared.newest_since(ready.covered)?
             {
-                let search = Search { shared, index: index.id, table, definition, query: checked };
-                return search.answer(ready, &moment, &since);
+                let search = Search { index: index.id, table, definition, query: checked };
+                if let Some(answer) = search.answer(ready, &moment, &since)? {
+                    return Ok(answer);
+                }
+                // Without the rows that are wrong there may be too few, and others may be missing: it has to be built again.
+                shared.vectors.doubt(index.id);
             }
             let has_news = match shared.stepped.as_ref() {
                 None => shared.vectors.wait_for_news(index.id, published.as_ref(), deadline),
@@ -92,7 +96,6 @@ impl Database {
 }
 
 struct Search<'a> {
-    shared: &'a Shared,
     index: IndexId,
     table: &'a TableMeta,
     definition: Definition,
@@ -100,12 +103,13 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// `None` if the index cannot be read or is not what the documents say.
     fn answer(
         &self,
         index: &Published,
         moment: &Moment,
         since: &[Arc<Committed>],
-    ) -> Result<VectorAnswer, DatabaseError> {
+    ) -> Result<Option<VectorAnswer>, DatabaseError> {
         let mut written: HashMap<InternalId, Option<&Arc<Document>>> = HashMap::new();
         for commit in since {
             for change in commit.documents.iter().filter(|change| change.table == self.table.id) {
@@ -120,10 +124,13 @@ impl Search<'_> {
             filter: filter.as_ref(),
             excluded: &excluded,
         };
-        let candidates = index.view.search(&request).map_err(|error| {
-            self.shared.vectors.doubt(self.index);
-            unreadable(&error)
-        })?;
+        let candidates = match index.view.search(&request) {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                tracing::error!(index = self.index.0, %error, "a vector index cannot be read; it is built again");
+                return Ok(None);
+            }
+        };
         let mut best = Best { limit: self.query.limit, hits: Vec::new() };
         for document in written.into_values().flatten() {
             best.add(self.hit(document)?);
@@ -133,35 +140,38 @@ impl Search<'_> {
                 continue;
             }
             let document = moment.view.get(self.table, InternalId(candidate.id))?;
-            best.add(self.verified(candidate, document.as_deref())?);
+            let fits = match document.as_deref() {
+                Some(document) => self.confirms(document, candidate, filter.as_deref())?,
+                None => false,
+            };
+            if !fits {
+                tracing::error!(
+                    index = self.index.0,
+                    "a vector index does not fit its documents; it is built again from them"
+                );
+                return Ok(None);
+            }
+            best.add(document.map_or(Ok(None), |document| self.hit(&document))?);
         }
-        Ok(VectorAnswer { hits: best.finish(), ts: moment.view.timestamp() })
+        Ok(Some(VectorAnswer { hits: best.finish(), ts: moment.view.timestamp() }))
     }
 
-    /// The hit that a candidate really is.
-    fn verified(
+    /// Whether the row that was proposed can be that of its document.
+    fn confirms(
         &self,
+        document: &Document,
         candidate: Candidate,
-        document: Option<&Document>,
-    ) -> Result<Option<VectorHit>, SystemError> {
-        let object = document.map(Document::object).transpose()?;
-        let vector = object.and_then(|object| self.definition.vector(object));
-        let score = vector.map(|vector| cosine(self.query.vector, &vector));
-        let is_right = score.is_some_and(|score| {
-            (score - candidate.score).abs() <= SCORE_TOLERANCE + 2.0 * candidate.uncertainty
+        filter: Option<&[(usize, u64)]>,
+    ) -> Result<bool, SystemError> {
+        let object = document.object()?;
+        let Some(vector) = self.definition.vector(object) else { return Ok(false) };
+        let difference = (cosine(self.query.vector, &vector) - candidate.score).abs();
+        let fields = &self.definition.filter_fields;
+        // By the hashes: that the values differ may be because of equal hashes, which is no fault of the index.
+        let passes = filter.is_none_or(|filter| {
+            filter.iter().any(|(field, wanted)| hash(&value_key(fields[*field].get(object))) == *wanted)
         });
-        if !is_right {
-            tracing::error!(
-                index = self.index.0,
-                "a vector index does not fit its documents; it is built again from them"
-            );
-            self.shared.vectors.doubt(self.index);
-        }
-        // Whatever the index is, the answer is what the documents say.
-        match document {
-            Some(document) => self.hit(document),
-            None => Ok(None),
-        }
+        Ok(passes && difference <= SCORE_TOLERANCE + 2.0 * candidate.uncertainty)
     }
 
     /// The hit that a document is, if it has a vector and passes the filter.

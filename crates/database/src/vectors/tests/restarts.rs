@@ -132,28 +132,54 @@ fn an_index_that_lacks_forgotten_commits_is_built_again() {
     world.check();
 }
 
-#[test]
-fn an_index_that_does_not_fit_its_documents_is_noticed_and_built_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let (world, index) = filled(folder.path());
+/// A database whose index claims to know of changes that it does not know.
+fn deceived(folder: &Path, change: impl FnOnce(&World)) -> World {
+    let (world, index) = filled(folder);
     let world = world.crash(None);
-    let nearest = world.exact(&[1.0, 0.0, 0.0], 3, None);
-    world.delete(nearest[0].0);
-    world.patch(nearest[1].0, "v", floats(&[-1.0, 0.0, 0.0]));
+    change(&world);
     while world.database.step_commit() {}
-    // Claims to know of these changes, which it does not.
-    let path = folder.path().join(index.0.to_string()).join("manifest");
+    let path = folder.join(index.0.to_string()).join("manifest");
     let text = fs::read_to_string(&path).unwrap();
     let mut manifest: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     manifest["covered"] = json!(world.database.durable_ts().0);
     let line = manifest.to_string();
     fs::write(&path, format!("{:08x}\n{line}\n", crc32fast::hash(line.as_bytes()))).unwrap();
-    let world = world.crash(Some(folder.path()));
+    world.crash(Some(folder))
+}
+
+#[test]
+fn an_index_that_does_not_fit_its_documents_is_noticed_and_built_again() {
+    let groups = [Value::from("a"), Value::Float64(2.0)];
+    let change: [fn(&World, DocumentId); 3] = [
+        |world, id| world.delete(id),
+        |world, id| world.patch(id, "v", floats(&[-1.0, 0.0, 0.0])),
+        |world, id| world.patch(id, "group", Value::from("b")),
+    ];
+    for change in change {
+        let folder = tempfile::tempdir().unwrap();
+        let world = deceived(folder.path(), |world| {
+            let nearest = world.exact(&[1.0, 0.0, 0.0], 1, Some(&groups))[0].0;
+            change(world, nearest);
+        });
+        assert!(is_loaded(&world));
+        world.check();
+        world.settle();
+        world.check();
+    }
+}
+
+#[test]
+fn of_a_wrong_index_nothing_is_told_before_it_has_been_built_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nearest = Vec::new();
+    let world = deceived(folder.path(), |world| {
+        nearest = world.exact(&[1.0, 0.0, 0.0], 3, None);
+        world.delete(nearest[0].0);
+        world.patch(nearest[1].0, "v", floats(&[-1.0, 0.0, 0.0]));
+    });
     let query = json!({"indexName": "t.i", "vector": [1.0, 0.0, 0.0], "limit": 1, "expressions": null});
-    // Neither what is gone nor what is somewhere else now is told.
+    // Neither what is gone nor what is somewhere else now is told, and it is not too little.
     assert_eq!(world.search(query).unwrap(), [nearest[2]]);
-    world.settle();
-    world.check();
 }
 
 #[test]
