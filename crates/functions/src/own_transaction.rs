@@ -45,6 +45,20 @@ pub(crate) async fn write<T: Send + 'static>(
         .map_err(|error| CallError::internal(&error))?
 }
 
+/// As [`write`], for work of the server's own, whose failures are never those of user code. Returns when the commit is
+/// durable.
+pub(crate) async fn write_durably<T: Send + 'static>(
+    services: &Arc<Services>,
+    work: impl Fn(&mut Transaction) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, CallError> {
+    let (value, ts) = write(services, work).await.map_err(|fault| match fault {
+        Fault::System(error) => error,
+        Fault::Developer { message, .. } => CallError::internal(&message),
+    })?;
+    services.database.wait_durable(ts).await.map_err(|error| durability_failure(&error))?;
+    Ok(value)
+}
+
 fn write_blocking<T>(
     services: &Services,
     work: &dyn Fn(&mut Transaction) -> Result<T, Fault>,

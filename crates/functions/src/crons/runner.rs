@@ -23,7 +23,7 @@ use crate::functions::Functions;
 use crate::identity::Identity;
 use crate::lane_call::{Before, MutationAnswer, MutationGuard};
 use crate::log::LogLine;
-use crate::own_transaction::{begin_query, write};
+use crate::own_transaction::{begin_query, write_durably};
 use crate::request_id::RequestId;
 use crate::resolve::resolve_job;
 use crate::rows::{self, Bounds};
@@ -175,7 +175,7 @@ fn current(transaction: &mut Transaction, wanted: &NextRun) -> Result<Option<(Ne
 /// Notes durably that an action is about to start. `false` when it is not to.
 async fn mark_running(functions: &Functions, wanted: &NextRun) -> Result<bool, CallError> {
     let wanted = wanted.clone();
-    commit(functions, move |transaction| {
+    write_durably(&functions.services, move |transaction| {
         let Some((next, _)) = current(transaction, &wanted)? else { return Ok(false) };
         let next = NextRun { in_progress: true, ..next };
         cron_rows::put(transaction, &next)?;
@@ -188,7 +188,7 @@ async fn mark_running(functions: &Functions, wanted: &NextRun) -> Result<bool, C
 async fn settle(functions: &Functions, wanted: &NextRun, record: RunRecord) -> Result<(), CallError> {
     let wanted = wanted.clone();
     let services = functions.services.clone();
-    let skipped = commit(functions, move |transaction| {
+    let skipped = write_durably(&functions.services, move |transaction| {
         let Some((next, job)) = current(transaction, &wanted)? else { return Ok(None) };
         let skipped = advance(transaction, &services, &next, &job, &record).map_err(Fault::System)?;
         Ok(Some((job, skipped)))
@@ -198,20 +198,6 @@ async fn settle(functions: &Functions, wanted: &NextRun, record: RunRecord) -> R
         tell_skipped(functions, &job, skipped);
     }
     Ok(())
-}
-
-async fn commit<T: Send + 'static>(
-    functions: &Functions,
-    work: impl Fn(&mut Transaction) -> Result<T, Fault> + Send + 'static,
-) -> Result<T, CallError> {
-    match write(&functions.services, work).await {
-        Ok((value, ts)) => {
-            functions.wait_durable(ts).await?;
-            Ok(value)
-        }
-        Err(Fault::System(error)) => Err(error),
-        Err(Fault::Developer { message, .. }) => Err(CallError::internal(&message)),
-    }
 }
 
 /// Writes the record of a run and the job's next time; returns how many occurrences were skipped.

@@ -9,11 +9,10 @@ use freshet_values::DocumentId;
 use futures::StreamExt;
 use tokio::sync::watch;
 
-use super::upload::unexpected;
 use super::{claim, row};
 use crate::call_error::CallError;
 use crate::functions::Functions;
-use crate::own_transaction::{begin_query, write};
+use crate::own_transaction::{begin_query, write_durably};
 use crate::syscalls::database_failure;
 
 /// Claims that are settled in one round.
@@ -84,11 +83,11 @@ async fn round(functions: &Functions) -> Result<Round, CallError> {
             Err(error) => failure = Some(error),
         }
     }
-    let forgotten = write(&functions.services, move |transaction| {
+    write_durably(&functions.services, move |transaction| {
         removed.iter().try_for_each(|id| claim::delete(transaction, *id))?;
         Ok(())
-    });
-    forgotten.await.map_err(unexpected)?;
+    })
+    .await?;
     match failure {
         Some(error) => Err(super::storage_failure(error)),
         None => Ok(Round::More),
@@ -112,7 +111,7 @@ async fn anything_due(functions: &Functions) -> Result<bool, CallError> {
 /// Decides, durably, which bytes go: from here on nothing can make a file of them.
 async fn condemn(functions: &Functions) -> Result<Vec<Condemned>, CallError> {
     let services = functions.services.clone();
-    let decided = write(&functions.services, move |transaction| {
+    write_durably(&functions.services, move |transaction| {
         let now_ns = services.now_ns();
         let claims_max = BATCH + services.files.in_flight();
         let mut condemned = Vec::new();
@@ -136,8 +135,6 @@ async fn condemn(functions: &Functions) -> Result<Vec<Condemned>, CallError> {
             condemned.push(Condemned { id: claim.id, key: claim.key, multipart: claim.multipart });
         }
         Ok(condemned)
-    });
-    let (condemned, ts) = decided.await.map_err(unexpected)?;
-    functions.wait_durable(ts).await?;
-    Ok(condemned)
+    })
+    .await
 }

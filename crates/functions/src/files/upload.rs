@@ -16,8 +16,7 @@ use super::{claim, row, storage_failure};
 use crate::call_error::CallError;
 use crate::files::token::TokenError;
 use crate::functions::Functions;
-use crate::own_transaction::write;
-use crate::syscalls::Fault;
+use crate::own_transaction::write_durably;
 
 /// What is known of a file before its bytes.
 #[derive(Clone, Debug, Default)]
@@ -118,11 +117,7 @@ impl FileUpload {
 
 async fn make_claim(functions: Functions, key: FileKey) -> Result<DocumentId, CallError> {
     let due_ns = functions.services.now_ns();
-    let made =
-        write(&functions.services, move |transaction| Ok(claim::insert(transaction, &key, due_ns)?)).await;
-    let (id, ts) = made.map_err(unexpected)?;
-    functions.wait_durable(ts).await?;
-    Ok(id)
+    write_durably(&functions.services, move |transaction| Ok(claim::insert(transaction, &key, due_ns)?)).await
 }
 
 /// Turns a claim into a file.
@@ -135,25 +130,15 @@ async fn insert_file(
 ) -> Result<String, CallError> {
     let random = functions.services.database.randomness().bytes();
     let storage_id = uuid::Builder::from_random_bytes(random).into_uuid().hyphenated().to_string();
-    let inserted = write(&functions.services, move |transaction| {
+    let id = write_durably(&functions.services, move |transaction| {
         match claim::get(transaction, claim)? {
             Some(claim) if !claim.condemned => claim::delete(transaction, claim.id)?,
             _ => return Err(SystemError::Defect(format!("the claim on file {key} is gone")).into()),
         }
         Ok(row::insert(transaction, &storage_id, &key, &received, content_type.as_deref())?)
     })
-    .await;
-    let (id, ts) = inserted.map_err(unexpected)?;
-    functions.wait_durable(ts).await?;
+    .await?;
     Ok(id.to_string())
-}
-
-/// A failure of a transaction in which no user code is involved.
-pub(super) fn unexpected(fault: Fault) -> CallError {
-    match fault {
-        Fault::System(error) => error,
-        Fault::Developer { message, .. } => CallError::internal(&message),
-    }
 }
 
 /// Keeps the store's name of a multi-part upload in the claim.
@@ -167,14 +152,13 @@ impl MultipartNote for ClaimNote {
     async fn remember(&self, multipart: &str) -> Result<(), String> {
         let id = self.claim.clone().await.map_err(|error| error.to_string())?;
         let multipart: Arc<str> = multipart.into();
-        let noted = write(&self.functions.services, move |transaction| {
+        let noted = write_durably(&self.functions.services, move |transaction| {
             if let Some(mut claim) = claim::get(transaction, id)? {
                 claim.multipart = Some((*multipart).to_owned());
                 claim::put(transaction, &claim)?;
             }
             Ok(())
         });
-        let ((), ts) = noted.await.map_err(|fault| unexpected(fault).to_string())?;
-        self.functions.wait_durable(ts).await.map_err(|error| error.to_string())
+        noted.await.map_err(|error| error.to_string())
     }
 }

@@ -7,9 +7,9 @@ use freshet_values::{DocumentId, FunctionPath, Value};
 use crate::call_error::CallError;
 use crate::functions::Functions;
 use crate::job;
-use crate::own_transaction::write;
+use crate::own_transaction::write_durably;
 use crate::rows::{self, Bounds};
-use crate::syscalls::Fault;
+use crate::scheduler::batches;
 use crate::syscalls::schedule::cancel_job;
 
 /// Jobs of one transaction.
@@ -38,15 +38,14 @@ impl Functions {
         };
         let id = DocumentId::decode(id).map_err(|_| invalid())?;
         let now_ns = self.services.now_ns();
-        let is_job = self
-            .change_jobs(move |transaction| {
-                let is_job = rows::is_of_table(transaction, id, job::TABLE);
-                if is_job {
-                    cancel_job(transaction, id, now_ns)?;
-                }
-                Ok(is_job)
-            })
-            .await?;
+        let is_job = write_durably(&self.services, move |transaction| {
+            let is_job = rows::is_of_table(transaction, id, job::TABLE);
+            if is_job {
+                cancel_job(transaction, id, now_ns)?;
+            }
+            Ok(is_job)
+        })
+        .await?;
         if is_job { Ok(()) } else { Err(invalid()) }
     }
 
@@ -63,8 +62,8 @@ impl Functions {
             below: filter.due_before_ns.map(Value::Int64),
         };
         let now_ns = self.services.now_ns();
-        self.in_batches(move |transaction| {
-            let rows = rows::range(transaction, job::TABLE, index, "nextTs", &bounds, BATCH)?;
+        batches::run(self, BATCH, move |transaction, rows_max| {
+            let rows = rows::range(transaction, job::TABLE, index, "nextTs", &bounds, rows_max)?;
             rows.iter().try_for_each(|row| cancel_job(transaction, row.id, now_ns))?;
             Ok(rows.len())
         })
@@ -76,47 +75,13 @@ impl Functions {
     /// # Errors
     /// Failures of the store; batches before it stay deleted.
     pub async fn delete_all_scheduled(&self) -> Result<u64, CallError> {
-        self.in_batches(|transaction| {
+        batches::run(self, BATCH, |transaction, rows_max| {
             let all = Bounds::default();
             let rows =
-                rows::range(transaction, job::TABLE, "by_creation_time", "_creationTime", &all, BATCH)?;
+                rows::range(transaction, job::TABLE, "by_creation_time", "_creationTime", &all, rows_max)?;
             rows.iter().try_for_each(|row| job::remove(transaction, row))?;
             Ok(rows.len())
         })
         .await
-    }
-
-    async fn in_batches(
-        &self,
-        batch: impl Fn(&mut freshet_database::Transaction) -> Result<usize, freshet_database::DatabaseError>
-        + Clone
-        + Send
-        + 'static,
-    ) -> Result<u64, CallError> {
-        let mut total = 0;
-        loop {
-            let changed = self.change_jobs(batch.clone()).await?;
-            total += changed as u64;
-            if changed < BATCH {
-                return Ok(total);
-            }
-        }
-    }
-
-    /// One transaction; durable when it returns.
-    async fn change_jobs<T: Send + 'static>(
-        &self,
-        work: impl Fn(&mut freshet_database::Transaction) -> Result<T, freshet_database::DatabaseError>
-        + Send
-        + 'static,
-    ) -> Result<T, CallError> {
-        match write(&self.services, move |transaction| Ok(work(transaction)?)).await {
-            Ok((value, ts)) => {
-                self.wait_durable(ts).await?;
-                Ok(value)
-            }
-            Err(Fault::System(error)) => Err(error),
-            Err(Fault::Developer { message, .. }) => Err(CallError::internal(&message)),
-        }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Jobs start in the order of their due times, a bounded number at a time; how they are noticed is told in
 //! [`crate::due_loop`]. What happens to a single job is told in `run`; `retention` removes what is over, and `cancellation` is for
-//! admins. Cron jobs are
-//! in [`crate::crons`]. Bytes that belong to no file are removed here as well, see [`crate::files`].
+//! admins; both work in `batches`. Cron jobs are in [`crate::crons`]. Bytes that belong to no file are removed here as well, see
+//! [`crate::files`].
 
 pub(crate) mod backlog;
+mod batches;
 mod cancellation;
 mod due;
 mod retention;

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use freshet_database::{DatabaseError, Transaction};
 use freshet_values::Value;
 use tokio::sync::watch;
 
+use crate::call_error::CallError;
 use crate::functions::Functions;
 use crate::job;
-use crate::own_transaction::write;
 use crate::rows::{self, Bounds};
+use crate::scheduler::batches;
 use crate::session_requests;
-use crate::syscalls::Fault;
 
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -27,7 +26,7 @@ const REQUESTS_KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 pub(super) async fn run(functions: Functions, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         if let Err(error) = round(&functions).await {
-            tracing::warn!(?error, "old rows could not be removed");
+            tracing::warn!(%error, "old rows could not be removed");
         }
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
@@ -37,36 +36,24 @@ pub(super) async fn run(functions: Functions, mut stopped: watch::Receiver<bool>
 }
 
 /// Removes everything that is old enough by now.
-pub(super) async fn round(functions: &Functions) -> Result<(), Fault> {
+pub(super) async fn round(functions: &Functions) -> Result<(), CallError> {
     let ago = |kept: Duration| functions.services.now_ns().saturating_sub(kept.as_nanos() as i64);
     let jobs = Bounds { within: None, above: Some(Value::Null), below: Some(Value::Int64(ago(JOBS_KEPT))) };
-    in_batches(functions, move |transaction| {
-        let rows = rows::range(transaction, job::TABLE, job::BY_COMPLETED_TS, "completedTs", &jobs, BATCH)?;
+    batches::run(functions, BATCH, move |transaction, rows_max| {
+        let index = job::BY_COMPLETED_TS;
+        let rows = rows::range(transaction, job::TABLE, index, "completedTs", &jobs, rows_max)?;
         rows.iter().try_for_each(|row| job::remove(transaction, row))?;
         Ok(rows.len())
     })
     .await?;
     let before_ms = ago(REQUESTS_KEPT) as f64 / 1e6;
     let requests = Bounds { within: None, above: None, below: Some(Value::Float64(before_ms)) };
-    in_batches(functions, move |transaction| {
+    batches::run(functions, BATCH, move |transaction, rows_max| {
         let table = session_requests::TABLE;
-        let rows = rows::range(transaction, table, "by_creation_time", "_creationTime", &requests, BATCH)?;
+        let rows = rows::range(transaction, table, "by_creation_time", "_creationTime", &requests, rows_max)?;
         rows.iter().try_for_each(|row| rows::delete(transaction, table, row.id))?;
         Ok(rows.len())
     })
-    .await
-}
-
-/// Runs `remove` in one transaction after another until it finds less than a whole batch.
-async fn in_batches(
-    functions: &Functions,
-    remove: impl Fn(&mut Transaction) -> Result<usize, DatabaseError> + Clone + Send + 'static,
-) -> Result<(), Fault> {
-    loop {
-        let remove = remove.clone();
-        let (removed, _ts) = write(&functions.services, move |transaction| Ok(remove(transaction)?)).await?;
-        if removed < BATCH {
-            return Ok(());
-        }
-    }
+    .await?;
+    Ok(())
 }

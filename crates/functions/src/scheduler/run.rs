@@ -18,11 +18,11 @@ use crate::identity::Identity;
 use crate::job::{self, Job, JobState};
 use crate::lane_call::{Before, MutationAnswer, MutationGuard};
 use crate::log::LogLine;
-use crate::own_transaction::{begin_query, write};
+use crate::own_transaction::{begin_query, write_durably};
 use crate::request_id::RequestId;
 use crate::resolve::resolve_job;
 use crate::services::Services;
-use crate::syscalls::{Fault, database_failure};
+use crate::syscalls::database_failure;
 
 /// The error of an action whose end nobody saw.
 const INTERRUPTED: &str = "Transient error while executing action";
@@ -159,7 +159,7 @@ async fn change(
     edit: impl Fn(&mut Job, i64) -> bool + Send + 'static,
 ) -> Result<bool, CallError> {
     let services = functions.services.clone();
-    let changed = write(&functions.services, move |transaction| {
+    write_durably(&functions.services, move |transaction| {
         let Some(mut job) = job::get(transaction, id)? else { return Ok(false) };
         let changed = edit(&mut job, services.now_ns());
         if changed {
@@ -167,15 +167,7 @@ async fn change(
         }
         Ok(changed)
     })
-    .await;
-    match changed {
-        Ok((changed, ts)) => {
-            functions.wait_durable(ts).await?;
-            Ok(changed)
-        }
-        Err(Fault::System(error)) => Err(error),
-        Err(Fault::Developer { message, .. }) => Err(CallError::internal(&message)),
-    }
+    .await
 }
 
 /// Marks a mutation's job as running while it runs and as a success with its commit.
