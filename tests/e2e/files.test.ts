@@ -2,13 +2,13 @@
 
 import { makeFunctionReference } from "convex/server";
 import { request } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
 import { pattern, sha256, storedFiles, upload } from "../src/files.ts";
-import { eventually, FreshetServer, residentMegabytes } from "../src/server.ts";
+import { eventually, FreshetServer, residentMegabytes, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 const MISSING = "00000000-0000-4000-8000-000000000000";
@@ -155,6 +155,19 @@ describe("a file", () => {
   });
 });
 
+/** Sends the head of an upload; the bytes are the caller's to send. */
+async function beginUpload(bytes: number): Promise<{ socket: Socket; received: () => string }> {
+  const { hostname, port, pathname, search } = new URL(await calls.mutation<string>("files:uploadUrl"));
+  const socket = connect(Number(port), hostname);
+  let received = "";
+  socket.on("data", (chunk: Buffer) => {
+    received += chunk.toString();
+  });
+  socket.on("error", () => undefined);
+  socket.write(`POST ${pathname}${search} HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n`);
+  return { socket, received: () => received };
+}
+
 describe("an upload", () => {
   it("is allowed from any page, and for nothing but the right token", async () => {
     const url = await calls.mutation<string>("files:uploadUrl");
@@ -208,14 +221,42 @@ describe("an upload", () => {
   it("that is cut off leaves nothing behind", async () => {
     const before = storedFiles(server).length;
     const rows = (await calls.query<object[]>("files:rows")).length;
-    const { host, port, pathname, search } = splitUrl(await calls.mutation<string>("files:uploadUrl"));
-    const socket = connect(port, host);
-    socket.write(`POST ${pathname}${search} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n`);
+    const { socket } = await beginUpload(50_000_000);
     socket.write(pattern(5 << 20));
     await eventually("the bytes to arrive", () => (storedFiles(server).some(({ name, bytes }) => name.startsWith("incoming/") && bytes > 1 << 20) ? true : undefined));
     socket.destroy();
     await eventually("the bytes to go", () => (storedFiles(server).length === before ? true : undefined));
     expect(await calls.query<object[]>("files:rows")).toHaveLength(rows);
+  });
+
+  it("that trickles in is kept when it ends, and leaves nothing behind when it is cut off, while others come and go", { timeout: 60_000 }, async () => {
+    const before = storedFiles(server).length;
+    const rows = (await calls.query<object[]>("files:rows")).length;
+    const bytes = pattern(60_000);
+    const slow = await Promise.all([0, 1].map(() => beginUpload(bytes.length)));
+    // Longer than several rounds of the collector, which must not take either for abandoned.
+    const pieces = 60;
+    for (let piece = 0; piece < pieces - 1; piece += 1) {
+      for (const { socket } of slow) {
+        socket.write(bytes.subarray((piece * bytes.length) / pieces, ((piece + 1) * bytes.length) / pieces));
+      }
+      await sleep(60);
+      if (piece % 20 === 10) {
+        await calls.mutation("files:remove", { id: await upload(calls, `passing by ${piece}`) });
+      }
+    }
+    expect(storedFiles(server).filter(({ name }) => name.startsWith("incoming/"))).toHaveLength(2);
+    const [ended, cut] = slow;
+    cut?.socket.destroy();
+    ended?.socket.write(bytes.subarray(((pieces - 1) * bytes.length) / pieces));
+    const answer = await eventually("the answer", () => (ended?.received().includes("storageId") === true ? ended.received() : undefined));
+    ended?.socket.destroy();
+    const { storageId } = JSON.parse(answer.slice(answer.indexOf("{"), answer.lastIndexOf("}") + 1)) as { storageId: string };
+    expect((await get(await urlOf(storageId))).body.equals(bytes)).toBe(true);
+    await eventually("the bytes of the other to go", () => (storedFiles(server).length === before + 1 ? true : undefined));
+    expect(await calls.query<object[]>("files:rows")).toHaveLength(rows + 1);
+    await calls.mutation("files:remove", { id: storageId });
+    await eventually("the bytes to go", () => (storedFiles(server).length === before ? true : undefined));
   });
 });
 
@@ -374,8 +415,3 @@ describe("memory", () => {
     expect(most - before).toBeLessThan(100);
   });
 });
-
-function splitUrl(url: string): { host: string; port: number; pathname: string; search: string } {
-  const { hostname, port, pathname, search } = new URL(url);
-  return { host: hostname, port: Number(port), pathname, search };
-}
