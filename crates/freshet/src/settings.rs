@@ -137,21 +137,22 @@ impl ListenSettings {
                 "the number of lanes must be from 1 to {LANES_MAX}, not {lanes}"
             )));
         }
-        let megabytes = |flag: Option<usize>, name: &str, key: &str, default, range: RangeInclusive<usize>| {
-            let megabytes = match (flag, set(key)) {
-                (Some(megabytes), _) => megabytes,
-                (None, Some(text)) => text
-                    .parse()
-                    .map_err(|_| misconfigured(format!("{key}: {text:?} is not a number of MB")))?,
-                (None, None) => default,
+        let megabytes =
+            |flag: Option<usize>, name: &str, key: &str, default, range: RangeInclusive<usize>| {
+                let megabytes = match (flag, set(key)) {
+                    (Some(megabytes), _) => megabytes,
+                    (None, Some(text)) => text
+                        .parse()
+                        .map_err(|_| misconfigured(format!("{key}: {text:?} is not a number of MB")))?,
+                    (None, None) => default,
+                };
+                let (min, max) = (range.start(), range.end());
+                if !range.contains(&megabytes) {
+                    let text = format!("{name} (or {key}) must be from {min} to {max} MB, not {megabytes}");
+                    return Err(misconfigured(text));
+                }
+                Ok(megabytes)
             };
-            let (min, max) = (range.start(), range.end());
-            if !range.contains(&megabytes) {
-                let text = format!("{name} (or {key}) must be from {min} to {max} MB, not {megabytes}");
-                return Err(misconfigured(text));
-            }
-            Ok(megabytes)
-        };
         let cache_mb =
             megabytes(args.cache_mb, "--cache-mb", "FRESHET_CACHE_MB", CACHE_MB_DEFAULT, 1..=MB_MAX)?;
         let vector_memory_mb = megabytes(
