@@ -61,6 +61,13 @@ pub(crate) struct Shared {
 /// Name of the stored text that keeps internal numbers from being used twice.
 pub(crate) const META_NEXT_INTERNAL: &str = "next_internal";
 
+/// The newest state, and the last commits that led to it.
+pub(crate) struct Recent {
+    pub(crate) newest: Moment,
+    /// In order.
+    pub(crate) commits: Vec<Arc<Committed>>,
+}
+
 /// A consistent moment: everything that a transaction starts from.
 pub(crate) struct Moment {
     pub(crate) view: View,
@@ -89,17 +96,14 @@ impl Shared {
 
     /// Pins the newest visible state, together with the commits later than `covered`. `None` when these are not all in memory
     /// any more, or very many.
-    pub(crate) fn newest_since(
-        &self,
-        covered: Timestamp,
-    ) -> Result<Option<(Moment, Vec<Arc<Committed>>)>, SystemError> {
+    pub(crate) fn newest_since(&self, covered: Timestamp) -> Result<Option<Recent>, SystemError> {
         const COMMITS_MAX: usize = 4096;
         let (snapshot, state) = self.pin()?;
-        let since: Vec<_> = state.window.after(covered).take(COMMITS_MAX).cloned().collect();
-        if state.window.floor() > covered || since.len() == COMMITS_MAX {
+        let commits: Vec<_> = state.window.after(covered).take(COMMITS_MAX).cloned().collect();
+        if state.window.floor() > covered || commits.len() == COMMITS_MAX {
             return Ok(None);
         }
-        Ok(Some((self.moment(snapshot, &state), since)))
+        Ok(Some(Recent { newest: self.moment(snapshot, &state), commits }))
     }
 
     /// Pins the state at a moment of the recent past.

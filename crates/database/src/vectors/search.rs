@@ -17,12 +17,11 @@ use super::Published;
 use super::definition::{Definition, hash, value_key};
 use super::query::{Checked, VectorQuery};
 use crate::catalog::TableMeta;
-use crate::commit::changes::Committed;
 use crate::database::Database;
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
 use crate::namespace::Namespace;
-use crate::shared::Moment;
+use crate::shared::Recent;
 use crate::transaction::usable::{backfilling, check_state, not_found};
 
 /// By how much the score of a row in the index may differ from that of its document, beyond what the index says. More than any
@@ -72,10 +71,10 @@ impl Database {
             let checked = query.check(&definition)?;
             let published = shared.vectors.get(index.id);
             if let Some(ready) = published.as_ref().filter(|published| published.is_ready)
-                && let Some((moment, since)) = shared.newest_since(ready.covered)?
+                && let Some(recent) = shared.newest_since(ready.covered)?
             {
                 let search = Search { index: index.id, table, definition, query: checked };
-                if let Some(answer) = search.answer(ready, &moment, &since)? {
+                if let Some(answer) = search.answer(ready, &recent)? {
                     return Ok(answer);
                 }
                 // Without the rows that are wrong there may be too few, and others may be missing: it has to be built again.
@@ -104,14 +103,9 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// `None` if the index cannot be read or is not what the documents say.
-    fn answer(
-        &self,
-        index: &Published,
-        moment: &Moment,
-        since: &[Arc<Committed>],
-    ) -> Result<Option<VectorAnswer>, DatabaseError> {
+    fn answer(&self, index: &Published, recent: &Recent) -> Result<Option<VectorAnswer>, DatabaseError> {
         let mut written: HashMap<InternalId, Option<&Arc<Document>>> = HashMap::new();
-        for commit in since {
+        for commit in &recent.commits {
             for change in commit.documents.iter().filter(|change| change.table == self.table.id) {
                 written.insert(change.internal, change.new.as_ref());
             }
@@ -139,7 +133,7 @@ impl Search<'_> {
             if candidate.at_most() < best.threshold() {
                 continue;
             }
-            let document = moment.view.get(self.table, InternalId(candidate.id))?;
+            let document = recent.newest.view.get(self.table, InternalId(candidate.id))?;
             let fits = match document.as_deref() {
                 Some(document) => self.confirms(document, candidate, filter.as_deref())?,
                 None => false,
@@ -153,7 +147,7 @@ impl Search<'_> {
             }
             best.add(document.map_or(Ok(None), |document| self.hit(&document))?);
         }
-        Ok(Some(VectorAnswer { hits: best.finish(), ts: moment.view.timestamp() }))
+        Ok(Some(VectorAnswer { hits: best.finish(), ts: recent.newest.view.timestamp() }))
     }
 
     /// Whether the row that was proposed can be that of its document.
