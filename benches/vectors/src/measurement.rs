@@ -87,7 +87,7 @@ pub(crate) fn run(cli: &Cli, name: &str, data: &Data, rows: usize) -> Result<()>
             hits as f64 / wanted.max(1) as f64
         );
     }
-    let figures = database.vector_figures();
+    let figures = database.statistics().vectors;
     database.save_vectors();
     println!(
         "  memory {:.1} MB ({:.0} bytes a row), files {:.1} MB; the vectors alone {:.1} MB, the database {:.1} MB",

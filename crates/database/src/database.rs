@@ -35,7 +35,7 @@ use crate::stepped::Stepped;
 use crate::subscription::{Subscription, Subscriptions, Waker};
 use crate::transaction::Transaction;
 use crate::transaction::view::View;
-use crate::vectors::{self, VectorFigures, Vectors};
+use crate::vectors::{self, Vectors};
 
 /// Name of the stored text from which the keys of cursors are made.
 const META_CURSOR_SECRET: &str = "cursor_secret";
@@ -256,12 +256,6 @@ impl Database {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of vector indexes panicked");
         }
-    }
-
-    /// Figures of the vector indexes, for metrics.
-    #[must_use]
-    pub fn vector_figures(&self) -> VectorFigures {
-        self.shared.vectors.figures()
     }
 
     /// The options it was opened with.

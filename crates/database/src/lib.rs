@@ -49,7 +49,7 @@ pub use subscription::{Subscription, Waker};
 pub use transaction::{
     IndexProgress, Page, PageRequest, PageStatus, StreamId, SystemAccess, Transaction, UserAccess,
 };
-pub use vectors::{VectorAnswer, VectorFigures, VectorHit, VectorOptions, VectorQuery};
+pub use vectors::{VectorAnswer, VectorHit, VectorOptions, VectorQuery, VectorStatistics};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use freshet_meter::{Counter, Distribution, Histogram};
 use freshet_store::StoreStatistics;
 
 use crate::shared::Shared;
+use crate::vectors::VectorStatistics;
 
 /// What happens on the way of commits, as it is counted.
 #[derive(Debug, Default)]
@@ -74,6 +75,8 @@ pub struct DatabaseStatistics {
     pub invalidations: u64,
     /// Tables of the app and of the server.
     pub tables: u64,
+    /// The vector indexes.
+    pub vectors: VectorStatistics,
     /// Where the data is kept.
     pub store: StoreStatistics,
 }
@@ -89,6 +92,7 @@ impl Shared {
             invalidations: self.meters.invalidations.get(),
             document_cache: self.documents.statistics(),
             subscriptions: self.subscriptions.watched(),
+            vectors: self.vectors.statistics(),
             store: self.store.statistics(),
             ..DatabaseStatistics::default()
         };

@@ -67,9 +67,9 @@ impl Default for VectorOptions {
     }
 }
 
-/// Figures of all vector indexes, for metrics.
+/// All vector indexes at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VectorFigures {
+pub struct VectorStatistics {
     /// Indexes, those that are being built included.
     pub indexes: usize,
     /// Indexes that can be searched.
@@ -223,10 +223,9 @@ impl Vectors {
         self.wake();
     }
 
-    /// Figures for metrics.
-    pub(crate) fn figures(&self) -> VectorFigures {
+    pub(crate) fn statistics(&self) -> VectorStatistics {
         let published = self.published.lock();
-        VectorFigures {
+        VectorStatistics {
             indexes: published.len(),
             ready: published.values().filter(|index| index.is_ready).count(),
             rows: published.values().map(|index| index.view.rows()).sum(),

@@ -1,4 +1,4 @@
-//! Commits, conflicts, subscriptions, the cache of documents and the files.
+//! Commits, conflicts, subscriptions, the cache of documents, vector indexes and the files.
 
 use std::fmt;
 
@@ -71,6 +71,23 @@ pub(super) fn write(families: &mut Families<'_>, database: &DatabaseStatistics) 
     families.counter("freshet_document_cache_misses", "Reads by id that asked the store.", cache.misses)?;
     families.gauge("freshet_document_cache_entries", "Documents in that cache.", cache.entries)?;
     families.gauge("freshet_document_cache_bytes", "Bytes in that cache.", cache.bytes)?;
+    let vectors = database.vectors;
+    families.gauge(
+        "freshet_vector_indexes",
+        "Vector indexes, those included that are loaded or built.",
+        vectors.indexes as u64,
+    )?;
+    families.gauge(
+        "freshet_vector_indexes_ready",
+        "Vector indexes that have all documents.",
+        vectors.ready as u64,
+    )?;
+    families.gauge("freshet_vector_rows", "Rows of all vector indexes.", vectors.rows as u64)?;
+    families.gauge(
+        "freshet_vector_memory_bytes",
+        "Bytes of `--vector-memory-mb` that are in use.",
+        vectors.memory_bytes as u64,
+    )?;
     let store = database.store;
     families.gauge("freshet_store_file_bytes", "Size of the database file.", store.file_bytes)?;
     families.gauge("freshet_store_log_bytes", "Size of the write-ahead log.", store.log_bytes)?;
