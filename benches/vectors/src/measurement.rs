@@ -188,8 +188,8 @@ fn time_inserts(
 /// Searches a second when several threads make them.
 fn per_second<T: Sync>(threads: usize, all: &[T], one: impl Fn(&T) -> Result<()> + Sync) -> Result<f64> {
     let started = Instant::now();
+    let share = |thread: usize| all.iter().skip(thread).step_by(threads).try_for_each(&one);
     std::thread::scope(|scope| -> Result<()> {
-        let share = |thread: usize| all.iter().skip(thread).step_by(threads).try_for_each(&one);
         let share = &share;
         let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || share(thread))).collect();
         running.into_iter().try_for_each(|thread| thread.join().expect("no search panics"))
