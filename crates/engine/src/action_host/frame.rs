@@ -1,6 +1,7 @@
 //! Frames of the channel to an action host: a four-byte little-endian length, one byte of kind, the payload.
 
 use bytes::{Bytes, BytesMut};
+use futures::stream::{Stream, try_unfold};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 const KIND_MESSAGE: u8 = 0;
@@ -42,11 +43,19 @@ pub(crate) fn body(stream: u32, bytes: &[u8]) -> Bytes {
     frame.freeze()
 }
 
+/// The frames of a channel, up to its end. What has been read of a frame is kept when nobody waits for it for a while.
+///
+/// # Errors
+/// As those of [`read`], after which nothing more comes.
+pub(crate) fn stream(input: impl AsyncRead + Unpin) -> impl Stream<Item = std::io::Result<Frame>> {
+    try_unfold(input, async |mut input| Ok(read(&mut input).await?.map(|frame| (frame, input))))
+}
+
 /// Reads one frame; `None` at the end of the channel.
 ///
 /// # Errors
 /// When the channel breaks inside a frame or carries something else than frames.
-pub(crate) async fn read(input: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Frame>> {
+async fn read(input: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Frame>> {
     let mut header = [0; HEADER_BYTES];
     match input.read_exact(&mut header).await {
         Ok(_) => {}
@@ -74,6 +83,9 @@ pub(crate) async fn read(input: &mut (impl AsyncRead + Unpin)) -> std::io::Resul
 
 #[cfg(test)]
 mod tests {
+    use futures::{FutureExt as _, StreamExt as _};
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -89,6 +101,19 @@ mod tests {
             matches!(read(&mut input).await.unwrap(), Some(Frame::Body { stream: 7, bytes }) if &bytes[..] == b"abc")
         );
         assert!(read(&mut input).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_has_come_of_a_frame_is_kept_while_nobody_waits() {
+        let (mut process, engine) = tokio::io::duplex(64);
+        let mut frames = std::pin::pin!(stream(engine));
+        let bytes = message(b"{}");
+        process.write_all(&bytes[..HEADER_BYTES + 1]).await.unwrap();
+        assert!(frames.next().now_or_never().is_none());
+        process.write_all(&bytes[HEADER_BYTES + 1..]).await.unwrap();
+        assert!(matches!(frames.next().await, Some(Ok(Frame::Message(text))) if &text[..] == b"{}"));
+        drop(process);
+        assert!(frames.next().await.is_none());
     }
 
     #[tokio::test]

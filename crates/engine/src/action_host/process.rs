@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use freshet_functions::host::{
     ActionCallbacks, CodePackage, EvaluationReply, HostFailure, JsError, Outcome, SyscallError,
 };
 use freshet_functions::log::LogLine;
+use futures::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedReadHalf;
@@ -368,24 +370,25 @@ impl HostProcess {
         mut kill_requests: mpsc::Receiver<String>,
         ready: oneshot::Sender<()>,
     ) {
-        let mut output = BufReader::with_capacity(64 * 1024, output);
+        // A stream, because giving up to wait for a frame must not lose the part of it that has come.
+        let mut frames = pin!(frame::stream(BufReader::with_capacity(64 * 1024, output)));
         let mut ready = Some(ready);
         let killed = loop {
             tokio::select! {
-                frame = frame::read(&mut output) => match frame {
-                    Ok(Some(frame)) => {
+                frame = frames.next() => match frame {
+                    Some(Ok(frame)) => {
                         if let Err(reason) = self.receive(frame, &mut ready) {
                             break Some(reason);
                         }
                     }
-                    Ok(None) => break None,
-                    Err(error) => break Some(error.to_string()),
+                    None => break None,
+                    Some(Err(error)) => break Some(error.to_string()),
                 },
                 request = kill_requests.recv() => break request,
                 // A child of its own may hold the channel open.
                 _ = spawned.child.wait() => {
-                    while let Ok(Ok(Some(frame))) =
-                        tokio::time::timeout(LAST_WORDS_MAX, frame::read(&mut output)).await
+                    while let Ok(Some(Ok(frame))) =
+                        tokio::time::timeout(LAST_WORDS_MAX, frames.next()).await
                     {
                         if self.receive(frame, &mut ready).is_err() {
                             break;
