@@ -15,6 +15,7 @@ import vm from "node:vm";
 import { consoleMethods, type ConsoleMethods, type LogWriter } from "./console.ts";
 import { INSTALLER, rememberFrames } from "./outcome.ts";
 import { protect, type Protection } from "./protect.ts";
+import { compileAtOnce } from "./web-assembly.ts";
 import { refusalText } from "./web-guards.ts";
 
 /** What kind of code runs in the realm; decides which features are refused. */
@@ -195,6 +196,9 @@ export class Realm {
     };
     const installer = INSTALL_SCRIPT.runInContext(this.context) as (outside: Outside) => object;
     this.#promisePrototype = installer(outside);
+    if (kind === "transaction") {
+      (WEB_ASSEMBLY_SCRIPT.runInContext(this.context) as typeof compileAtOnce)(outside.refuse);
+    }
     if (isShared) {
       const protectRealm = PROTECT_SCRIPT.runInContext(this.context) as typeof protect;
       const global: unknown = vm.runInContext("globalThis", this.context);
@@ -584,4 +588,5 @@ function install(outside: Outside): object {
 const INSTALL_SCRIPT = new vm.Script(`"use strict";(${install.toString()})`, { filename: INSTALLER });
 /** What realms share; protected by `protectThread`, or put back after each call. */
 const threadObjects = [...Object.values(SHARED_CLASSES), Function.prototype, Object.prototype];
+const WEB_ASSEMBLY_SCRIPT = new vm.Script(`"use strict";(${compileAtOnce.toString()})`, { filename: INSTALLER });
 const PROTECT_SCRIPT = new vm.Script(`"use strict";(${protect.toString()})`, { filename: INSTALLER });

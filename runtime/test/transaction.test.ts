@@ -58,6 +58,24 @@ describe("a function in a lane", () => {
     );
   });
 
+  it("compiles WebAssembly at once", async () => {
+    const bytes = "new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 109, 1, 102, 0, 0])";
+    const source = queries({
+      f: `const bytes = ${bytes}; const imports = { m: { f() {} } };
+        const { module, instance } = await WebAssembly.instantiate(bytes, imports);
+        const again = await WebAssembly.instantiate(await WebAssembly.compile(bytes), imports);
+        const failures = [];
+        for (const attempt of [() => WebAssembly.compile(new Uint8Array(3)), () => WebAssembly.instantiate(bytes, {})]) {
+          await attempt().catch((error) => failures.push(error instanceof Error && error.name));
+        }
+        return [module instanceof WebAssembly.Module, instance instanceof WebAssembly.Instance,
+          again instanceof WebAssembly.Instance, ...failures];`,
+      streamed: "await WebAssembly.instantiateStreaming(new Response(new Uint8Array(8)));",
+    });
+    expect(value(await run({ "m.js": source }, "f"))).toEqual([true, true, true, "CompileError", "TypeError"]);
+    expect(message(await run({ "m.js": source }, "streamed"))).toMatch(/WebAssembly.instantiateStreaming/);
+  });
+
   it("turns failed host calls into its own errors", async () => {
     const source = queries({
       f: "try { await Convex.asyncSyscall('1.0/get', '{}'); } catch (e) { return [e instanceof Error, e.message, e.data]; }",

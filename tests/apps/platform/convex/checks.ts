@@ -275,7 +275,7 @@ export const checks: Record<string, () => unknown> = {
     });
     same([inside, storage.getStore() ?? null], ["inside", null]);
   },
-  webAssembly: () => {
+  webAssembly: async () => {
     // (module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
     const code = new Uint8Array([
       ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1, 0, 7, 7, 1, 3, 97, 100, 100, 0, 0],
@@ -283,6 +283,8 @@ export const checks: Record<string, () => unknown> = {
     ]);
     const exported = (instance: WebAssembly.Instance): unknown => (instance.exports.add as (a: number, b: number) => number)(2, 3);
     same(exported(new WebAssembly.Instance(new WebAssembly.Module(code))), 5);
+    same(exported((await WebAssembly.instantiate(code)).instance), 5);
+    same(exported(await WebAssembly.instantiate(await WebAssembly.compile(code))), 5);
   },
   languageFeatures: () => {
     same([1, 2, 3].at(-1), 3);
