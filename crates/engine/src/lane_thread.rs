@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::array_buffers::ArrayBufferBound;
 use crate::thread_time::ThreadTime;
+use crate::urgency::{ThreadId, Urgency};
 use crate::v8_isolate::Isolate;
 
 /// By how much the heap may exceed its limit while what runs in it is being ended: room for the largest single object that
@@ -57,6 +58,8 @@ pub(crate) struct LaneThread {
     /// Number of the present thread among those of this lane.
     number: AtomicU32,
     time: Mutex<Option<ThreadTime>>,
+    /// Its number in the system, and how urgent it is at the moment.
+    urgency: Mutex<Option<(ThreadId, Urgency)>>,
     isolate: Mutex<Option<Isolate>>,
     buffers: ArrayBufferBound,
     /// In array buffers when the present attempt began.
@@ -78,6 +81,7 @@ impl LaneThread {
             memory_bytes_max,
             number: AtomicU32::new(0),
             time: Mutex::default(),
+            urgency: Mutex::default(),
             isolate: Mutex::default(),
             buffers: ArrayBufferBound::new(buffers_exhausted),
             buffer_bytes_before: AtomicUsize::new(0),
@@ -101,6 +105,7 @@ impl LaneThread {
         self.number.store(number, Ordering::Relaxed);
         self.last_gasps.store(0, Ordering::Relaxed);
         *self.time.lock() = ThreadTime::current();
+        *self.urgency.lock() = ThreadId::current().map(|thread| (thread, Urgency::Usual));
         let Some(isolate) = Isolate::current() else {
             tracing::warn!(
                 "this Node.js does not offer what it takes to bound memory precisely; a function that exhausts it can \
@@ -137,6 +142,16 @@ impl LaneThread {
     /// Processor time of the present thread, where the system tells.
     pub(crate) fn used(&self) -> Option<Duration> {
         self.time.lock().as_ref().and_then(ThreadTime::used)
+    }
+
+    /// Makes the present thread as urgent as what it does.
+    pub(crate) fn set_urgency(&self, urgency: Urgency) {
+        if let Some((thread, present)) = self.urgency.lock().as_mut()
+            && *present != urgency
+        {
+            *present = urgency;
+            thread.set_urgency(urgency);
+        }
     }
 
     /// Bytes outside of the heap that its objects keep, where this Node tells.
@@ -188,6 +203,7 @@ impl LaneThread {
     /// The thread is gone. Returns why, if it was ended.
     pub(crate) fn ended(&self) -> Option<Condemned> {
         *self.time.lock() = None;
+        *self.urgency.lock() = None;
         *self.isolate.lock() = None;
         let condemned = self.condemned.lock().take();
         if condemned.is_some_and(|it| matches!(it.verdict, Verdict::OutOfMemory | Verdict::MemoryWasFull)) {

@@ -13,12 +13,16 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::flight_record::{FlightRecord, LaneRecord};
 use crate::lane_thread::{Condemned, LaneThread, Verdict};
+use crate::urgency::Urgency;
 
 /// How often the watchdog looks; calls overrun their limit by at most this.
 const WATCHDOG_INTERVAL: Duration = Duration::from_millis(20);
 /// By how much the wall clock may exceed the limit of user time where others keep the processors busy. Beyond that the
 /// calls that wait for the lane count more.
 const BUSY_FACTOR: u32 = 4;
+
+/// A call that has computed for this long makes way for shorter ones.
+const LONG_CALL: Duration = Duration::from_millis(50);
 
 /// One lane and the code that its current call runs.
 pub(crate) struct LaneSlot {
@@ -185,7 +189,10 @@ impl Lanes {
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(WATCHDOG_INTERVAL);
             for (slot, first_seen) in self.slots.iter().zip(&mut first_seen) {
-                if let Some(clock) = slot.lane.clock()
+                let clock = slot.lane.clock();
+                let is_long = clock.as_ref().is_some_and(|clock| clock.user > LONG_CALL);
+                slot.thread.set_urgency(if is_long { Urgency::Patient } else { Urgency::Usual });
+                if let Some(clock) = clock
                     && let Some(verdict) = slot.judge(&clock, limits, first_seen)
                 {
                     slot.thread.condemn(verdict, Some(clock.attempt));

@@ -24,5 +24,6 @@ mod lanes;
 pub mod launch;
 mod node_packages;
 mod thread_time;
+mod urgency;
 mod v8_isolate;
 mod wiring;
