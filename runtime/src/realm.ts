@@ -197,7 +197,7 @@ export class Realm {
     const installer = INSTALL_SCRIPT.runInContext(this.context) as (outside: Outside) => object;
     this.#promisePrototype = installer(outside);
     if (kind === "transaction") {
-      (WEB_ASSEMBLY_SCRIPT.runInContext(this.context) as typeof compileAtOnce)(outside.refuse);
+      (WEB_ASSEMBLY_SCRIPT.runInContext(this.context) as typeof compileAtOnce)((feature) => outside.refuse(feature));
     }
     if (isShared) {
       const protectRealm = PROTECT_SCRIPT.runInContext(this.context) as typeof protect;
