@@ -4,6 +4,7 @@
 //! that on a quiet database the next snapshot costs nothing; the writer releases idle readers after each commit.
 //! Connections keep pages in memory, so those that only a burst needed are closed again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +59,8 @@ struct Idle {
     frequent: usize,
     /// Goes up with every commit.
     generation: u64,
+    /// How many readers are in use, by the generation in which they were taken.
+    in_use: BTreeMap<u64, usize>,
     /// No idle reader may stay pinned for now.
     draining: bool,
     closed: bool,
@@ -99,16 +102,20 @@ impl ReaderPool {
             let mut idle = self.idle.lock();
             loop {
                 if let Some(parked) = idle.pinned.pop() {
+                    idle.take(parked.reader.generation);
                     return Ok(parked.reader);
                 }
+                let generation = idle.generation;
                 if let Some(parked) = idle.unpinned.pop() {
+                    idle.take(generation);
                     let kind = parked.reader.kind;
-                    break (Some(parked.reader), kind, idle.generation);
+                    break (Some(parked.reader), kind, generation);
                 }
                 if idle.open < self.readers_max {
                     let kind = self.shares.next_kind(idle.frequent);
                     idle.count(kind);
-                    break (None, kind, idle.generation);
+                    idle.take(generation);
+                    break (None, kind, generation);
                 }
                 if self.returned.wait_until(&mut idle, deadline).timed_out() {
                     return Err(StoreError::ReadersBusy {
@@ -124,7 +131,10 @@ impl ReaderPool {
         }
         .and_then(|reader| begin(reader, generation));
         if pinned.is_err() {
-            self.idle.lock().forget(kind);
+            let mut idle = self.idle.lock();
+            idle.forget(kind);
+            idle.put_back(generation);
+            drop(idle);
             self.returned.notify_one();
         }
         pinned
@@ -133,6 +143,7 @@ impl ReaderPool {
     /// Takes back a reader whose snapshot is gone.
     pub(super) fn give_back(&self, reader: PinnedReader) {
         let mut idle = self.idle.lock();
+        idle.put_back(reader.generation);
         if idle.closed {
             return;
         }
@@ -152,6 +163,12 @@ impl ReaderPool {
         for parked in std::mem::take(&mut idle.pinned) {
             idle.unpin(parked.reader);
         }
+    }
+
+    /// Commits since the reader was taken that has been in use for the longest time; 0 when none is in use.
+    pub(super) fn longest_use_commits(&self) -> u64 {
+        let idle = self.idle.lock();
+        idle.in_use.first_key_value().map_or(0, |(generation, _)| idle.generation - generation)
     }
 
     /// While `work` runs, readers that come back do not stay pinned: each snapshot that begins meanwhile is a new one.
@@ -236,6 +253,19 @@ impl Idle {
         }
     }
 
+    fn take(&mut self, generation: u64) {
+        *self.in_use.entry(generation).or_default() += 1;
+    }
+
+    fn put_back(&mut self, generation: u64) {
+        if let Some(readers) = self.in_use.get_mut(&generation) {
+            *readers -= 1;
+            if *readers == 0 {
+                self.in_use.remove(&generation);
+            }
+        }
+    }
+
     fn count(&mut self, kind: ReaderKind) {
         self.open += 1;
         self.frequent += usize::from(kind == ReaderKind::Frequent);
@@ -289,6 +319,34 @@ mod tests {
             assert_eq!((idle.open, idle.pinned.len() + idle.unpinned.len()), (KEPT, KEPT));
         }
         assert_eq!(burst().len(), 8);
+    }
+
+    #[test]
+    fn the_pool_knows_for_how_many_commits_a_reader_has_been_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let options = SqliteOptions::default();
+        let _store = SqliteStore::open(&path, &options).unwrap();
+        let pool = ReaderPool::new(&path, &options);
+        assert_eq!(pool.longest_use_commits(), 0);
+        let (long, short) = (pool.pin().unwrap(), pool.pin().unwrap());
+        pool.release_idle();
+        pool.give_back(short);
+        let late = pool.pin().unwrap();
+        pool.release_idle();
+        assert_eq!(pool.longest_use_commits(), 2);
+        pool.give_back(long);
+        assert_eq!(pool.longest_use_commits(), 1);
+        pool.give_back(late);
+        assert_eq!(pool.longest_use_commits(), 0);
+        // One that had come back pinned begins its use anew.
+        let (first, again) = (pool.pin().unwrap(), pool.pin().unwrap());
+        pool.give_back(first);
+        pool.give_back(again);
+        let parked = pool.pin().unwrap();
+        assert_eq!(pool.longest_use_commits(), 0);
+        pool.give_back(parked);
+        assert!(pool.idle.lock().in_use.is_empty());
     }
 
     #[test]
