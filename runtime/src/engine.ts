@@ -21,10 +21,11 @@ interface EngineEvent {
   code?: number;
 }
 
-/** The thread of a lane. */
+/** A thread that serves a lane, or is going to. */
 interface LaneThread {
   number: number;
   worker: Worker;
+  heap: HeapRecord;
 }
 
 /** Exit code of a lane that asks to be replaced; see `lane.ts`. */
@@ -37,26 +38,28 @@ const CONFIGURATION_PREFIX = "configuration: ";
 const PAUSE_MS = { first: 100, max: 5_000 };
 /** A thread that lived this long ends the series of those that did not. */
 const LONG_LIFE_MS = 10_000;
+/** How long after a lane has got another thread the next spare one is started. */
+const SPARE_PAUSE_MS = 250;
 
 // Results must not depend on where the server stands.
 process.env.TZ = "UTC";
 
 const addon = loadAddon();
 const lanes = new Map<number, LaneThread>();
+/**
+ * A thread that has loaded everything and waits for a lane whose own has ended. An engine that has never lost a thread
+ * needs none, and saves the memory.
+ */
+let spare: LaneThread | undefined;
 let bounds = new HeapBounds(256);
 let threads = 0;
 let stopping = false;
 
-/**
- * Starts the thread of a lane. Almost no app changes the Web API's objects; the lanes of one that does go on without
- * protection of these, and look after each call whether there is something to undo. `failures` is how many threads before
- * this one ended at once and by themselves.
- */
-function startLane(lane: number, isProtected = true, failures = 0): void {
+/** Starts a thread, for a lane or as a spare one. */
+function startThread(lane: number | undefined, isProtected: boolean): LaneThread {
   const heap = new HeapRecord();
   threads += 1;
   const number = threads;
-  const startedAt = performance.now();
   const worker = new Worker(new URL("./lane.js", import.meta.url), {
     workerData: { lane, number, isProtected, heap: heap.memory, memoryMebibytes: bounds.limits.old } satisfies LaneData,
     env: { FRESHET_ADDON: process.env.FRESHET_ADDON, TZ: "UTC" },
@@ -66,7 +69,49 @@ function startLane(lane: number, isProtected = true, failures = 0): void {
       stackSizeMb: 4,
     },
   });
-  lanes.set(lane, { number, worker });
+  return { number, worker, heap };
+}
+
+/** Keeps a thread ready for the next lane that loses its own. */
+function keepSpare(): void {
+  if (spare !== undefined || stopping) {
+    return;
+  }
+  const thread = startThread(undefined, true);
+  spare = thread;
+  // One that ends without having been needed is replaced when a lane has lost its thread again.
+  const forget = (): void => {
+    if (spare === thread) {
+      spare = undefined;
+    }
+  };
+  thread.worker.on("error", forget);
+  thread.worker.on("exit", forget);
+}
+
+/** A thread that begins to serve a lane: the spare one, if that will do. */
+function threadFor(lane: number, isProtected: boolean): LaneThread {
+  const ready = spare;
+  if (ready === undefined || !isProtected) {
+    return startThread(lane, isProtected);
+  }
+  spare = undefined;
+  ready.worker.removeAllListeners("error");
+  ready.worker.removeAllListeners("exit");
+  ready.worker.postMessage(lane);
+  return ready;
+}
+
+/**
+ * Gives a lane a thread. Almost no app changes the Web API's objects; the lanes of one that does go on without
+ * protection of these, and look after each call whether there is something to undo. `failures` is how many threads before
+ * this one ended at once and by themselves.
+ */
+function startLane(lane: number, isProtected = true, failures = 0): void {
+  const startedAt = performance.now();
+  const thread = threadFor(lane, isProtected);
+  const { worker, heap } = thread;
+  lanes.set(lane, thread);
   let reason = "crashed";
   worker.on("error", (error: Error & { code?: string }) => {
     if (error.code === "ERR_WORKER_OUT_OF_MEMORY") {
@@ -87,6 +132,8 @@ function startLane(lane: number, isProtected = true, failures = 0): void {
     const nextIsProtected = isProtected && code !== EXIT_UNPROTECT;
     if (!isAccident) {
       startLane(lane, nextIsProtected);
+      // Not beside the lane's own thread: that is needed sooner.
+      setTimeout(keepSpare, SPARE_PAUSE_MS);
       return;
     }
     const nextFailures = performance.now() - startedAt < LONG_LIFE_MS ? failures + 1 : 1;

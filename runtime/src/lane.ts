@@ -11,7 +11,7 @@ import "./lane-guards.ts";
 
 import process from "node:process";
 import v8 from "node:v8";
-import { workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 
 import { loadAddon, parseInvocation } from "./addon.ts";
 import { HeapBounds, HeapRecord } from "./heap.ts";
@@ -33,9 +33,10 @@ const IDLE_MS = 60_000;
 /** How long a promise is waited for when only a Web API that was touched could settle it. */
 const GRACE_MS = 200;
 
-/** What the main thread tells a lane. */
+/** What the main thread tells a thread when it starts it. */
 export interface LaneData {
-  lane: number;
+  /** The lane that it is to serve; a spare thread is told later, by a message that is the lane's number. */
+  lane: number | undefined;
   /** Number of the thread, to tell it from those before it. */
   number: number;
   /** How much heap it may have. */
@@ -46,10 +47,11 @@ export interface LaneData {
   heap: SharedArrayBuffer;
 }
 
-const { lane, number, isProtected, heap, memoryMebibytes } = workerData as LaneData;
+const { lane: ownLane, number, isProtected, heap, memoryMebibytes } = workerData as LaneData;
 const bounds = new HeapBounds(memoryMebibytes);
 const heapRecord = new HeapRecord(heap);
 const addon = loadAddon();
+const lane = ownLane ?? (await assignedLane());
 addon.laneEnter(lane, number);
 countArrayBuffers();
 const realms = new RealmStock();
@@ -79,6 +81,11 @@ process.on("uncaughtException", (error) => {
     current.outcome ??= { ok: false, error: describeThrown(error) };
   }
 });
+
+/** Waits until a spare thread is needed. */
+async function assignedLane(): Promise<number> {
+  return await new Promise((resolve) => parentPort?.once("message", resolve));
+}
 
 /** Says so when this Node does not let the engine count array buffers, of which a call can then have as many as it likes. */
 function countArrayBuffers(): void {
