@@ -12,14 +12,17 @@ import { Socket } from "node:net";
 import process from "node:process";
 
 import { ActionContext, type ActionCode, type ActionServices } from "./action.ts";
+import { ActionRealms } from "./action-realms.ts";
 import { IncomingBodies, OutgoingBodies } from "./bodies.ts";
 import { FrameWriter, readFrames } from "./channel.ts";
 import type { LogLevel } from "./console.ts";
 import { evaluate } from "./evaluate.ts";
 import { type FileMessage, InvocationFiles, type LoadArgs, type StoreArgs } from "./files.ts";
 import { HttpExchange, type RequestJson } from "./http-action.ts";
+import { CodeCache } from "./modules.ts";
 import { NodeRuntime } from "./node-actions.ts";
 import { CallFailure, describeThrown, type JsError } from "./outcome.ts";
+import { PROTECTED_CHANGE } from "./protect.ts";
 import type { FromHost, PackageModule, ToHost } from "./protocol.ts";
 import type { HostCallError } from "./realm.ts";
 import { StackTranslator } from "./stack-trace.ts";
@@ -33,6 +36,7 @@ const isNodeHost = process.argv[2] === "node";
 const incoming = new IncomingBodies(writer);
 const outgoing = new OutgoingBodies(writer);
 const packages = new Map<string, StoredPackage>();
+const realms = new ActionRealms(new CodeCache());
 const running = new Map<string, Running>();
 /** Tells which invocation a stray rejection belongs to. */
 const invocations = new AsyncLocalStorage<Running>();
@@ -196,22 +200,59 @@ async function runAction(message: Extract<ToHost, { type: "action" }>): Promise<
 }
 
 async function runIsolateAction(message: Extract<ToHost, { type: "action" }>, run: Running): Promise<string> {
-  const context = new ActionContext(packageFor(message.version), message.env, run);
+  const { modulePath, exportName } = message;
+  return await inRealm(message, modulePath, run, true, async (context) => {
+    const target = await context.export(modulePath, exportName);
+    const invoke: unknown = (target as Record<string, unknown>).invokeAction;
+    if (typeof invoke !== "function") {
+      throw new CallFailure(`Function "${modulePath}:${exportName}" is not an action`);
+    }
+    const result: unknown = await context.run(() =>
+      (invoke as (id: string, args: string) => unknown).call(target, message.id, message.argsJson),
+    );
+    if (typeof result !== "string") {
+      throw new CallFailure(`Function "${modulePath}:${exportName}" did not return JSON text`);
+    }
+    return result;
+  });
+}
+
+/**
+ * Runs an action in a realm that others have used, if it may, or in one of its own. Code that changes what is protected in
+ * a shared realm gets its own from then on; so does this very run, if it `canBegin` again because nobody has noticed it.
+ */
+async function inRealm<T>(
+  message: Extract<ToHost, { type: "action" | "http" }>,
+  modulePath: string,
+  run: Running,
+  canBegin: boolean,
+  work: (context: ActionContext) => Promise<T>,
+): Promise<T> {
+  const code = packageFor(message.version);
+  const own = realms.take(code, modulePath, message.sharesContext);
+  const context = new ActionContext(own, code, message.env, run);
   run.context = context;
-  const target = await context.export(message.modulePath, message.exportName);
-  const invoke: unknown = (target as Record<string, unknown>).invokeAction;
-  if (typeof invoke !== "function") {
-    throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" is not an action`);
+  let result: T;
+  try {
+    result = await work(context);
+  } catch (thrown) {
+    const isRealmsFault = own.isShared && (context.isImporting || PROTECTED_CHANGE.test(describeThrown(thrown).message));
+    if (isRealmsFault) {
+      realms.refuse(code.version, modulePath);
+    }
+    if (!isRealmsFault || !canBegin || context.hasEffects) {
+      throw thrown;
+    }
+    context.close();
+    return await inRealm({ ...message, sharesContext: false }, modulePath, run, false, work);
   }
-  const result: unknown = await (invoke as (id: string, args: string) => unknown).call(
-    target,
-    message.id,
-    message.argsJson,
-  );
-  if (typeof result !== "string") {
-    throw new CallFailure(`Function "${message.modulePath}:${message.exportName}" did not return JSON text`);
-  }
+  const isQuiet = context.isQuiet();
   context.warnUnawaited(context.close());
+  if (!own.isPure) {
+    realms.refuse(code.version, modulePath);
+  } else if (isQuiet) {
+    realms.give(own);
+  }
   return result;
 }
 
@@ -235,10 +276,22 @@ async function runHttpAction(message: Extract<ToHost, { type: "http" }>): Promis
 }
 
 async function serveRequest(message: Extract<ToHost, { type: "http" }>, run: Running): Promise<void> {
-  const exchange = new HttpExchange(message.requestStream === null ? null : incoming.open(message.requestStream));
-  run.exchange = exchange;
-  const context = new ActionContext(packageFor(message.version), message.env, run);
-  run.context = context;
+  const { requestStream } = message;
+  const body = requestStream === null ? null : incoming.open(requestStream);
+  // A body that was read cannot be read again.
+  const canBegin = body === null;
+  await inRealm(message, "http.js", run, canBegin, async (context) => {
+    const exchange = new HttpExchange(body);
+    run.exchange = exchange;
+    await respond(message, context, exchange);
+  });
+}
+
+async function respond(
+  message: Extract<ToHost, { type: "http" }>,
+  context: ActionContext,
+  exchange: HttpExchange,
+): Promise<void> {
   const namespace = await context.load("http.js");
   const router = namespace.default as Record<string, unknown> | undefined;
   if (router === undefined) {
@@ -248,20 +301,21 @@ async function serveRequest(message: Extract<ToHost, { type: "http" }>, run: Run
   if (router.isRouter !== true || typeof handle !== "function") {
     throw new CallFailure("The default export of `convex/http.js` is not a Router.");
   }
-  if (isRouted(router, message.routedPath, message.method)) {
-    const request = { method: message.method, url: message.url, headerPairs: message.headers };
-    await (handle as (request: string, path: string) => Promise<string>).call(
-      router,
-      JSON.stringify(request),
-      message.routedPath,
-    );
-  } else {
-    exchange.take(new Response("No matching routes found", { status: 404 }));
-  }
-  const head = exchange.head();
-  send({ type: "head", id: message.id, status: head.status, headers: head.headers });
-  await exchange.sendBody(message.responseStream, outgoing);
-  context.warnUnawaited(context.close());
+  await context.run(async () => {
+    if (isRouted(router, message.routedPath, message.method)) {
+      const request = { method: message.method, url: message.url, headerPairs: message.headers };
+      await (handle as (request: string, path: string) => Promise<string>).call(
+        router,
+        JSON.stringify(request),
+        message.routedPath,
+      );
+    } else {
+      exchange.take(new Response("No matching routes found", { status: 404 }));
+    }
+    const head = exchange.head();
+    send({ type: "head", id: message.id, status: head.status, headers: head.headers });
+    await exchange.sendBody(message.responseStream, outgoing);
+  });
 }
 
 /** Routers may be the app's own; one that cannot tell is asked to handle everything. */
@@ -304,6 +358,7 @@ function receive(message: ToHost): void {
       return;
     case "dropCode":
       packages.delete(message.version);
+      realms.drop(message.version);
       return;
     case "action":
       void runAction(message);

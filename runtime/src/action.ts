@@ -7,11 +7,11 @@
 import { randomFillSync, randomUUID } from "node:crypto";
 
 import type { LogLevel } from "./console.ts";
-import { ModuleGraph } from "./modules.ts";
+import type { ActionRealm } from "./action-realms.ts";
 import { CallFailure } from "./outcome.ts";
 import { SeededRandom } from "./random.ts";
 import type { StackTranslator } from "./stack-trace.ts";
-import { Realm, type EffectGlobals, type HostCallError, type RealmHost } from "./realm.ts";
+import type { EffectGlobals, HostCallError, RealmHost } from "./realm.ts";
 
 /** Operations on files, by the names that users know. */
 const FILE_OPERATIONS: Record<string, string> = {
@@ -44,9 +44,9 @@ export interface ActionCode {
 }
 
 export class ActionContext {
-  readonly realm = new Realm("action");
+  readonly #own: ActionRealm;
+  readonly #host: RealmHost;
   readonly #services: ActionServices;
-  readonly #graph: ModuleGraph;
   readonly #consoleTimers = new Map<string, number>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   readonly #aborts = new Set<AbortController>();
@@ -55,23 +55,35 @@ export class ActionContext {
   #nextOperation = 1;
   #importing = true;
   #open = true;
+  #hasEffects = false;
   readonly #startedAt = performance.now();
 
-  constructor(code: ActionCode, env: Record<string, string>, services: ActionServices) {
+  constructor(own: ActionRealm, code: ActionCode, env: Record<string, string>, services: ActionServices) {
+    this.#own = own;
     this.#services = services;
     this.#random = new SeededRandom(Buffer.from(code.importSeed, "hex"));
-    this.#graph = new ModuleGraph({
-      realm: this.realm,
-      read: (path) => code.read(path),
-      version: code.version,
-      dynamicImport: true,
-    });
-    this.realm.attach(this.#host(code, env));
+    this.#host = this.#makeHost(code, env);
+    own.realm.attach(this.#host);
   }
 
-  /** Evaluates a module and ends the import phase. */
+  /** Whether its modules are still being evaluated, or could not be. */
+  get isImporting(): boolean {
+    return this.#importing;
+  }
+
+  /** Whether anything outside of the realm may have noticed that the action ran. */
+  get hasEffects(): boolean {
+    return this.#hasEffects;
+  }
+
+  /** Runs code of the realm on behalf of this action, whatever resumes it later. */
+  run<T>(code: () => T): T {
+    return this.#own.realm.run(this.#host, code);
+  }
+
+  /** Evaluates a module, unless an action before has, and ends the import phase. */
   async load(path: string): Promise<Record<string, unknown>> {
-    const namespace = await this.#graph.load(path);
+    const namespace = await this.run(() => this.#own.graph.load(path));
     this.#importing = false;
     return namespace;
   }
@@ -83,6 +95,11 @@ export class ActionContext {
       throw new CallFailure(`Couldn't find ${JSON.stringify(name)} in module "${path}".`);
     }
     return target;
+  }
+
+  /** Whether nothing that it has started is under way. */
+  isQuiet(): boolean {
+    return this.#operations.size === 0 && this.#timers.size === 0 && this.#aborts.size === 0;
   }
 
   /** Ends the action. Returns the kinds of the operations that nobody waited for. */
@@ -115,7 +132,7 @@ export class ActionContext {
     );
   }
 
-  #host(code: ActionCode, env: Record<string, string>): RealmHost {
+  #makeHost(code: ActionCode, env: Record<string, string>): RealmHost {
     const isImporting = (): boolean => this.#importing;
     return {
       get importing() {
@@ -125,18 +142,23 @@ export class ActionContext {
       elapsed: () => performance.now() - this.#startedAt,
       timeOrigin: () => performance.timeOrigin,
       mapStack: (lines) => code.stacks.translate(lines),
-      randomDouble: () => (this.#importing ? this.#random.nextDouble() : Math.random()),
+      randomDouble: () => (this.#importing ? this.#importRandom().nextDouble() : Math.random()),
       randomFill: (bytes) => {
         if (this.#importing) {
-          this.#random.fill(bytes);
+          this.#importRandom().fill(bytes);
         } else {
           randomFillSync(bytes);
         }
       },
-      randomUuid: () => (this.#importing ? this.#random.uuid() : randomUUID()),
-      env: (name) => (Object.hasOwn(env, name) ? env[name] : undefined),
+      randomUuid: () => (this.#importing ? this.#importRandom().uuid() : randomUUID()),
+      env: (name) => {
+        this.#noteIfImporting();
+        return Object.hasOwn(env, name) ? env[name] : undefined;
+      },
       log: (level, messages, truncated) => {
+        this.#noteIfImporting();
         if (this.#open) {
+          this.#hasEffects = true;
           this.#services.log(level, messages, truncated);
         }
       },
@@ -147,9 +169,27 @@ export class ActionContext {
       jsSyscall: (op, args) => this.#jsSyscall(op, args),
       effects: this.#effects(),
       timers: () => this.#consoleTimers,
-      mayWait: () => undefined,
-      hold: () => () => undefined,
+      mayWait: () => { this.#noteIfImporting(); },
+      hold: () => {
+        this.#noteIfImporting();
+        return () => undefined;
+      },
     };
+  }
+
+  #isOver(): boolean {
+    return !this.#open;
+  }
+
+  #noteIfImporting(): void {
+    if (this.#importing) {
+      this.#own.noteImpure();
+    }
+  }
+
+  #importRandom(): SeededRandom {
+    this.#own.noteImpure();
+    return this.#random;
   }
 
   #asyncSyscall(
@@ -166,6 +206,7 @@ export class ActionContext {
       reject({ message: `${operationKind(op)} unsupported at import time` });
       return;
     }
+    this.#hasEffects = true;
     const done = this.#begin(operationKind(op));
     this.#services.syscall(
       op,
@@ -182,6 +223,7 @@ export class ActionContext {
   }
 
   #jsSyscall(op: string, args: unknown): unknown {
+    this.#hasEffects = true;
     const kind = FILE_OPERATIONS[op];
     if (kind === undefined) {
       return this.#services.jsSyscall(op, args);
@@ -216,6 +258,11 @@ export class ActionContext {
   #effects(): EffectGlobals {
     let nextTimer = 1;
     const start = (handler: () => void, delay: number | undefined, repeat: boolean): number => {
+      if (!this.#open) {
+        // What is left of an action that is over does not go on.
+        return 0;
+      }
+      this.#hasEffects = true;
       const id = nextTimer;
       nextTimer += 1;
       const timer = repeat
@@ -239,6 +286,10 @@ export class ActionContext {
       clearTimeout: stop,
       clearInterval: stop,
       fetch: (async (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
+        if (this.#isOver()) {
+          return await never();
+        }
+        this.#hasEffects = true;
         const request = new Request(input, init?.body instanceof ReadableStream ? { duplex: "half", ...init } : init);
         const { protocol } = new URL(request.url);
         if (protocol !== "http:" && protocol !== "https:") {
@@ -262,7 +313,7 @@ export class ActionContext {
           return response;
         } catch (error) {
           end();
-          if (this.#open) {
+          if (!this.#isOver()) {
             throw error;
           }
           return await never();

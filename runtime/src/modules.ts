@@ -44,6 +44,8 @@ export interface GraphOptions {
   cache?: CodeCache | undefined;
   /** Whether `import()` works at run time. */
   dynamicImport: boolean;
+  /** Called when code imports something at run time. */
+  onDynamicImport?: () => void;
 }
 
 /** The module graph of one call: each module is evaluated at most once. */
@@ -113,6 +115,7 @@ export class ModuleGraph {
     if (!this.#options.dynamicImport) {
       throw this.#options.realm.error("TypeError", "dynamic module import unsupported");
     }
+    this.#options.onDynamicImport?.();
     const path = resolve(specifier, referrer);
     await this.load(path);
     return this.#module(path);

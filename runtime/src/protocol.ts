@@ -33,13 +33,14 @@ export type ToHost =
       importTimeMs: number;
     }
   | { type: "dropCode"; version: string }
-  | ({ type: "action"; modulePath: string; exportName: string; argsJson: string } & ActionFields)
+  | ({ type: "action"; modulePath: string; exportName: string; argsJson: string; sharesContext: boolean } & ActionFields)
   | ({
       type: "http";
       method: string;
       url: string;
       routedPath: string;
       headers: [string, string][];
+      sharesContext: boolean;
       /** Number of the stream that carries the request body. */
       requestStream: number | null;
       responseStream: number;

@@ -202,7 +202,8 @@ export class Realm {
     if (isShared) {
       const protectRealm = PROTECT_SCRIPT.runInContext(this.context) as typeof protect;
       const global: unknown = vm.runInContext("globalThis", this.context);
-      this.#protection = protectRealm([global], new Set(threadObjects));
+      // An action's `performance` is the thread's.
+      this.#protection = protectRealm([global], new Set([...threadObjects, globalThis.performance]));
     }
   }
 

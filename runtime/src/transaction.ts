@@ -10,16 +10,11 @@ import { type Addon, type FunctionIdentity, type Invocation, parseInvocation } f
 import { failureOf, Frame, FUNCTION_IS_OVER, NESTED_CALL, type FrameOwner, type Settlement } from "./frame.ts";
 import { type CodeCache, ModuleGraph } from "./modules.ts";
 import { CallFailure, describeThrown, payload, type Outcome } from "./outcome.ts";
+import { PROTECTED_CHANGE } from "./protect.ts";
 import { Realm } from "./realm.ts";
 import type { WarmRealm, WarmRealms } from "./warm.ts";
 
 const NEVER: Outcome = { ok: false, error: { message: "Returned promise will never resolve", frames: [] } };
-
-/**
- * What V8 says when code changes something that is protected in a shared realm, and could be changed in one of its own.
- */
-const PROTECTED_CHANGE =
-  /^Uncaught TypeError: (?:Cannot (?:assign to read only property|add property|redefine property|delete property|define property)|.* is not extensible)/;
 
 /** Makes realms ahead of time, so that a call need not wait for one. */
 export class RealmStock {

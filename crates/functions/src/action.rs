@@ -48,6 +48,7 @@ async fn run_to_end(functions: Functions, call: FunctionCall) -> Result<ActionOu
         export_name: execution.path.function().to_owned(),
         args_json,
         code: execution.code.package.clone(),
+        context: execution.code.context_of(execution.path.module()),
         env,
     };
     let callbacks = Arc::new(Callbacks::new(execution.clone()));

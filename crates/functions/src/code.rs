@@ -47,6 +47,11 @@ impl LiveCode {
             crons: BTreeMap::new(),
         }
     }
+
+    /// Which context the functions of a module get; one of its own if there is no such module.
+    pub fn context_of(&self, module: &str) -> ContextMode {
+        self.modules.get(module).map_or(ContextMode::Fresh, |module| module.context)
+    }
 }
 
 /// One module's analysis.
@@ -54,7 +59,7 @@ impl LiveCode {
 pub struct ModuleAnalysis {
     /// Where it runs.
     pub environment: Environment,
-    /// Which context its queries and mutations get.
+    /// Which context its functions get.
     pub context: ContextMode,
 }
 

@@ -164,6 +164,8 @@ pub struct ActionJob {
     pub args_json: String,
     /// The code to run.
     pub code: Arc<CodePackage>,
+    /// Which context the module's functions may have.
+    pub context: ContextMode,
     /// `process.env` of the call: the deployment's variables and the two built-in ones.
     pub env: BTreeMap<String, String>,
 }
@@ -188,6 +190,8 @@ pub struct HttpActionJob {
     pub client_left: oneshot::Receiver<Infallible>,
     /// The code to run.
     pub code: Arc<CodePackage>,
+    /// Which context the router's functions may have.
+    pub context: ContextMode,
     /// `process.env` of the call.
     pub env: BTreeMap<String, String>,
 }

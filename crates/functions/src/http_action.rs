@@ -78,6 +78,7 @@ async fn run_to_head(
         body,
         client_left,
         code: code.package.clone(),
+        context: code.context_of("http.js"),
         env,
     };
     let callbacks = Arc::new(Callbacks::new(execution.clone()));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use freshet_functions::code::ContextMode;
 use freshet_functions::host::{
     ActionCallbacks, ActionHost, ActionJob, CodePackage, Environment, EvaluationError, EvaluationJob,
     EvaluationReply, EvaluationTask, HostFailure, HostProcessStatistics, HttpActionFailure, HttpActionJob,
@@ -219,6 +220,11 @@ impl ProcessPool {
     }
 }
 
+/// Only where that cannot be told from a context of its own: what modules keep by choice is kept by lanes alone.
+fn shares_context(mode: ContextMode) -> bool {
+    mode == ContextMode::Verified
+}
+
 /// How a function is called among suspects: other code is another function.
 fn suspect_name(code: &CodePackage, module_path: &str, export_name: &str) -> String {
     format!("{} {module_path}:{export_name}", code.version)
@@ -303,6 +309,7 @@ impl ActionHost for ProcessPool {
                 module_path: &job.module_path,
                 export_name: &job.export_name,
                 args_json: &job.args_json,
+                shares_context: shares_context(job.context),
             })
             .await?;
         match tokio::time::timeout(limit, outcome).await {
@@ -352,6 +359,7 @@ impl ActionHost for ProcessPool {
             url: &job.url,
             routed_path: &job.routed_path,
             headers: &job.headers,
+            shares_context: shares_context(job.context),
             request_stream,
             response_stream,
         };

@@ -29,6 +29,8 @@ pub(crate) enum ToHost<'a> {
         module_path: &'a str,
         export_name: &'a str,
         args_json: &'a str,
+        /// Whether it may run in a context that other actions have used.
+        shares_context: bool,
     },
     Http {
         id: &'a str,
@@ -38,6 +40,7 @@ pub(crate) enum ToHost<'a> {
         url: &'a str,
         routed_path: &'a str,
         headers: &'a [(String, String)],
+        shares_context: bool,
         request_stream: Option<u32>,
         response_stream: u32,
     },
