@@ -10,6 +10,8 @@ import { eventually, FreshetServer } from "../src/server.ts";
 const query = (name: string) => makeFunctionReference<"query", Record<string, unknown>, unknown>(name);
 const mutation = (name: string) => makeFunctionReference<"mutation", Record<string, unknown>, unknown>(name);
 
+const action = (name: string) => makeFunctionReference<"action", Record<string, unknown>, unknown>(name);
+
 /** Each query has arguments of its own, so that none is answered from the cache. */
 let tokens = 0;
 const token = (): string => `t${(tokens += 1)}`;
@@ -37,6 +39,19 @@ describe.each(["verified", "fresh", "reuse"])("with contexts %s", (contexts) => 
     expect(await http().query(query("traces:find"), {})).toEqual(untouched);
     expect(await http().query(query("reused:pollute"), { token: token() })).toEqual(["mine"]);
     expect(await http().query(query("traces:find"), {})).toEqual(untouched);
+  });
+
+  it("shows no action what another has left behind", async () => {
+    const change = { outer: "__proto__", inner: "left" };
+    for (let round = 0; round < 3; round += 1) {
+      expect(await http().action(action("counting:count"), {})).toBe(1);
+      expect(await http().action(action("acting:look"), {})).toBe(null);
+      // Nobody has noticed it when it meets the protection of a shared context, so it begins again in one of its own.
+      expect(await http().action(action("acting:change"), { ...change, isNoticed: false })).toBe("by an action");
+      // After that, its module shares none.
+      expect(await http().action(action("acting:change"), { ...change, isNoticed: true })).toBe("by an action");
+      expect(await http().action(action("acting:look"), {})).toBe(null);
+    }
   });
 
   it("runs new code at once", async () => {
@@ -98,7 +113,7 @@ it("tells authors which modules share no context, and why", async () => {
     await app.push();
     const isTold = (): boolean => /memo: every call evaluates the module again .* at memo\.ts:\d+/.test(server.output);
     await eventually("the reason", () => isTold() || undefined);
-    expect(server.output).not.toMatch(/(clean|reused): every call/);
+    expect(server.output).not.toMatch(/(acting|clean|reused): every call/);
     const before = server.output.length;
     app.write("convex/other.ts", "export const nothing = 1;\n");
     await app.push();
