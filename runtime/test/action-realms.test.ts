@@ -9,13 +9,14 @@ import { StackTranslator } from "../src/stack-trace.ts";
 const MODULES: Record<string, string> = {
   "m.js": `
     const made = {};
+    export const ran = [];
     export const f = { invokeAction: async (id, args) => JSON.stringify([id, typeof made]) };
     export const late = { invokeAction: async () => {
       void (async () => { await null; await null; await Convex.asyncSyscall("op", "{}"); })();
       setTimeout(() => Convex.asyncSyscall("late", "{}"), 0);
       return "null";
     } };
-    export const later = { invokeAction: async () => { await null; await null; setTimeout(() => console.log("too late"), 0); } };
+    export const later = { invokeAction: async () => { await null; await null; setTimeout(() => ran.push("late"), 0); } };
     export const change = { invokeAction: async () => { Array.prototype.extra = 1; return "null"; } };
   `,
   "environment.js": `const seen = process.env.SET; export const f = { invokeAction: async () => JSON.stringify(seen) };`,
@@ -120,10 +121,11 @@ describe.runIf(CAN_SHARE)("the realms of actions", () => {
     const ended = context.run(() => target.invokeAction());
     context.close();
     const other = new ActionContext(own, code(), {}, next);
-    await other.load("m.js");
+    const { ran } = await other.load("m.js");
     await ended;
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect([...mine.done, ...next.done]).toEqual([]);
+    expect(ran).toEqual([]);
   });
 
   it("are protected against changes", async () => {
