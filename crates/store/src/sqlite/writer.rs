@@ -38,7 +38,7 @@ use super::checkpoint::Checkpoints;
 use super::fault::{failure, failure_on, is_refused};
 use super::reader::ReaderPool;
 use super::{SqliteOptions, layout, log, opening};
-use crate::{Batch, DocumentWrite, IndexId, IndexWrite, StoreError, TableId};
+use crate::{Batch, DocumentWrite, IndexWrite, StoreError, TableId};
 
 /// Row numbers of the documents that a batch inserted; `None` for those that it deleted.
 type Rows = HashMap<(TableId, InternalId), Option<i64>>;
@@ -255,8 +255,8 @@ impl Writer {
 
     fn write(&mut self, batch: &Batch, last: Timestamp) -> Result<(), Failed> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let rows = write_documents(&transaction, batch)?;
-        write_entries(&transaction, batch, &rows)?;
+        let mut rows = write_documents(&transaction, batch)?;
+        write_entries(&transaction, batch, &mut rows)?;
         for commit in &batch.commits {
             log::append(&transaction, commit)?;
         }
@@ -349,30 +349,34 @@ fn write_documents(connection: &Connection, batch: &Batch) -> rusqlite::Result<R
     Ok(rows)
 }
 
-fn write_entries(connection: &Connection, batch: &Batch, rows: &Rows) -> rusqlite::Result<()> {
-    let mut finals: Vec<&IndexWrite> = Vec::new();
-    let mut seen: HashSet<(IndexId, &[u8])> = HashSet::new();
-    for write in batch.commits.iter().rev().flat_map(|commit| commit.indexes.iter().rev()) {
-        if seen.insert((write.index, &write.key)) {
-            finals.push(write);
-        }
-    }
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO freshet_index_entries VALUES (?1, ?2, ?3) \
-         ON CONFLICT (index_id, key) DO UPDATE SET document = excluded.document",
-    )?;
+/// Writes the last version of every entry, in the order of keys: neighbours share pages, and a document of many words has
+/// entries all over the tree.
+fn write_entries(connection: &Connection, batch: &Batch, rows: &mut Rows) -> rusqlite::Result<()> {
+    let mut finals: Vec<&IndexWrite> =
+        batch.commits.iter().rev().flat_map(|commit| commit.indexes.iter().rev()).collect();
+    // Stable, so that the last write of a key comes first and stays.
+    finals.sort_by(|a, b| (a.index, &a.key).cmp(&(b.index, &b.key)));
+    finals.dedup_by(|a, b| a.index == b.index && a.key == b.key);
+    // Replacing needs no look at what is there, unlike an upsert.
+    let mut replace =
+        connection.prepare_cached("INSERT OR REPLACE INTO freshet_index_entries VALUES (?1, ?2, ?3)")?;
     let mut delete =
         connection.prepare_cached("DELETE FROM freshet_index_entries WHERE index_id = ?1 AND key = ?2")?;
-    for write in finals.into_iter().rev() {
+    for write in finals {
         let row = match write.document {
             None => None,
             Some(document) => match rows.get(&document) {
                 Some(row) => *row,
-                None => find_row(connection, document)?,
+                None => {
+                    let row = find_row(connection, document)?;
+                    // Where it has one entry it may have many.
+                    rows.insert(document, row);
+                    row
+                }
             },
         };
         match row {
-            Some(row) => upsert.execute(params![write.index.0, &*write.key, row])?,
+            Some(row) => replace.execute(params![write.index.0, &*write.key, row])?,
             None => delete.execute(params![write.index.0, &*write.key])?,
         };
     }
