@@ -24,11 +24,19 @@ export function watchPage(page: Page, watch: SubscriptionWatch): void {
     socket.on("close", end);
     socket.on("socketerror", end);
   });
-  page.once("close", () => {
+  const endAll = (): void => {
     open.forEach((conversation) => {
       watch.end(conversation);
     });
+    open.clear();
+  };
+  // The browser need not say that the sockets of a page are closed when another takes its place.
+  page.on("request", (request) => {
+    if (request.isNavigationRequest() && request.frame() === page.mainFrame()) {
+      endAll();
+    }
   });
+  page.once("close", endAll);
 }
 
 /** Waits until every page is up to date, checks what they were shown, and closes this one and what belongs to it. */
