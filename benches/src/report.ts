@@ -24,10 +24,10 @@ export function printTable(title: string, rows: Row[]): void {
     const show = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
     line(
       name,
-      show(Math.min(...samples)),
+      show(percentile(samples, 0)),
       show(percentile(samples, 0.5)),
       show(percentile(samples, 0.99)),
-      show(Math.max(...samples)),
+      show(percentile(samples, 1)),
       `${(percentile(samples, 0.5) / base).toFixed(2)}x`,
       String(samples.length),
     );
