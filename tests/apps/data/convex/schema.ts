@@ -10,6 +10,8 @@ export default defineSchema({
   /** Its index goes through a nested object. */
   nested: defineTable({ set: v.string(), meta: v.optional(v.any()) }).index("by_set_rank", ["set", "meta.rank"]),
   stamps: defineTable({ name: v.string(), ts: v.optional(v.commitTs()) }).index("by_ts", ["ts"]).index("by_name_ts", ["name", "ts"]),
+  /** What transactions are tried on; see `history.ts`. */
+  ledger: defineTable({ group: v.number(), n: v.number() }).index("by_group_n", ["group", "n"]).index("by_n", ["n"]),
   typed: defineTable({
     name: v.string(),
     age: v.optional(v.number()),

@@ -9,6 +9,7 @@
  */
 
 import type * as find from "../find.js";
+import type * as history from "../history.js";
 import type * as pages from "../pages.js";
 import type * as raw from "../raw.js";
 import type * as rows from "../rows.js";
@@ -22,6 +23,7 @@ import type {
 
 declare const fullApi: ApiFromModules<{
   find: typeof find;
+  history: typeof history;
   pages: typeof pages;
   raw: typeof raw;
   rows: typeof rows;
