@@ -91,9 +91,9 @@ describe("ids", () => {
       [16384, "g20020820c20a1g7104gm2rc1m74w86r9w"],
     ];
     const tableOf = new Map<number, string>();
-    for (const table of ["items", "values", "nested", "stamps", "typed"]) {
-      const id = await insert(table, table === "items" ? { group: "", n: 0 } : table === "stamps" || table === "typed" ? { name: "" } : { set: "" });
-      tableOf.set(decodeId(id).table, table);
+    const documents = { items: { group: "", n: 0 }, ledger: { group: 0, n: 0 }, nested: { set: "" }, stamps: { name: "" }, typed: { name: "" }, values: { set: "" } };
+    for (const [table, document] of Object.entries(documents)) {
+      tableOf.set(decodeId(await insert(table, document)).table, table);
     }
     // The first two tables of an app.
     expect([tableOf.has(10001), tableOf.has(10002)]).toEqual([true, true]);
