@@ -12,7 +12,9 @@ use oxc_transformer::{RewriteExtensionsMode, TransformOptions, Transformer, Type
 
 fn main() {
     napi_build::setup();
-    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/src");
+    // As it is now, not as it was when this script was compiled: target folders get copied from tree to tree.
+    let package = env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let runtime = Path::new(&package).join("../../runtime/src");
     println!("cargo:rerun-if-changed={}", runtime.display());
     let mut sources: Vec<PathBuf> = fs::read_dir(&runtime)
         .expect("runtime/src is part of the source tree")
