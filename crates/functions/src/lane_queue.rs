@@ -50,9 +50,9 @@ struct State {
 pub(crate) struct QueuedCall {
     pub(crate) call: LaneCall,
     pub(crate) reply: oneshot::Sender<LaneReply>,
-    /// Told when a lane takes the call.
-    started: Option<oneshot::Sender<()>>,
     since: Instant,
+    /// Whether a lane has had it.
+    was_taken: bool,
     /// Set while a lane has the call.
     turn: Option<RunningTurn>,
 }
@@ -179,22 +179,21 @@ impl LaneQueue {
     /// of the queue.
     pub(crate) async fn run(&self, call: LaneCall) -> LaneReply {
         let kind = call.kind.transaction_kind();
-        let (reply, answer) = oneshot::channel();
-        let (started, start) = oneshot::channel();
-        let queued = QueuedCall { call, reply, started: Some(started), since: Instant::now(), turn: None };
+        let (reply, mut answer) = oneshot::channel();
+        let queued = QueuedCall { call, reply, since: Instant::now(), was_taken: false, turn: None };
         let (line, ticket) = self.push(Box::new(queued), kind)?;
         let place = Place { queue: self, line, ticket };
-        match tokio::time::timeout(self.limits().queue_wait_max, start).await {
-            Ok(_) => {}
-            Err(_) => {
-                if place.leave() {
-                    self.meters().refused(kind);
-                    return Err(self.too_many(kind));
-                }
+        let answered = match tokio::time::timeout(self.limits().queue_wait_max, &mut answer).await {
+            Ok(answered) => answered,
+            Err(_) if place.leave() => {
+                self.meters().refused(kind);
+                return Err(self.too_many(kind));
             }
-        }
+            // A lane has it. That is not told when it happens: hardly any call waits so long.
+            Err(_) => answer.await,
+        };
         // A lane always answers; it drops the sender only when its thread panics.
-        answer.await.unwrap_or_else(|_| Err(CallError::internal(&"a lane dropped its call")))
+        answered.unwrap_or_else(|_| Err(CallError::internal(&"a lane dropped its call")))
     }
 
     fn push(&self, queued: Box<QueuedCall>, kind: TransactionKind) -> Result<(LineId, i64), CallError> {
@@ -238,9 +237,7 @@ impl LaneQueue {
             if let Some((mut queued, turn)) = state.waiting.pop(lanes) {
                 drop(state);
                 queued.turn = Some(RunningTurn { shared: self.shared.clone(), turn, began: Instant::now() });
-                if let Some(started) = queued.started.take() {
-                    // The caller may be gone; the lane finds out when it answers.
-                    let _ = started.send(());
+                if !std::mem::replace(&mut queued.was_taken, true) {
                     self.meters().taken(queued.since.elapsed());
                 }
                 return Popped::Call(queued);
