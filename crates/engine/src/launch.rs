@@ -54,6 +54,8 @@ pub struct EngineConfig {
     pub lanes: usize,
     /// Memory for pages of the database file, in MB.
     pub cache_mb: usize,
+    /// How long commits stay in the log on disk, in seconds.
+    pub log_retention_s: u64,
     /// Where stored files are kept: `s3://BUCKET/PREFIX` or a folder; `None` for a folder of the data directory.
     pub storage: Option<String>,
     /// How long the bytes of a deleted file stay, in seconds.

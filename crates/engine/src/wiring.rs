@@ -117,6 +117,7 @@ impl Engine {
         let database = Database::open(
             store.clone(),
             DatabaseOptions {
+                log_retention: Duration::from_secs(config.log_retention_s),
                 vectors: VectorOptions {
                     directory: Some(config.data_dir.join("vectors")),
                     memory_bytes: config.vector_memory_mb << 20,

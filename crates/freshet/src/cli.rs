@@ -82,6 +82,10 @@ pub(crate) struct ListenArgs {
     /// can take back [env: FRESHET_CACHE_MB] [default: 64]
     #[arg(long, value_name = "N")]
     pub(crate) cache_mb: Option<usize>,
+    /// How long the database keeps what each commit wrote, in seconds; indexes that lag behind and whoever follows the log
+    /// read it, and it takes room on the disk [env: DOCUMENT_RETENTION_DELAY] [default: 172800]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) log_retention: Option<u64>,
     /// Where files of `ctx.storage` are kept: a folder that no other server uses, or s3://BUCKET/PREFIX with endpoint, region
     /// and credentials of the usual AWS_ variables [env: FRESHET_STORAGE] [default: the folder `storage` of the data directory]
     #[arg(long, value_name = "PLACE")]

@@ -85,6 +85,7 @@ impl Service {
             instance_secret_hex: instance.secret.to_hex(),
             lanes: settings.lanes,
             cache_mb: settings.cache_mb,
+            log_retention_s: settings.log_retention_s,
             storage: settings.storage.clone(),
             deleted_files_kept_s: settings.deleted_files_kept_s,
             function_memory_mb: settings.function_memory_mb,

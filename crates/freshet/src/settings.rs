@@ -39,6 +39,9 @@ const WINDOW_BITS_DEFAULT: u8 = 15;
 /// Longer than reading a file takes most of the time.
 const DELETED_FILES_KEPT_S_DEFAULT: u64 = 600;
 
+/// Two days: long enough for a server that was down over night to go on from the log.
+const LOG_RETENTION_S_DEFAULT: u64 = 2 * 24 * 3600;
+
 /// Where an environment variable is looked up; a seam for tests.
 pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -60,6 +63,7 @@ pub(crate) struct ListenSettings {
     pub(crate) site_origin: String,
     pub(crate) lanes: usize,
     pub(crate) cache_mb: usize,
+    pub(crate) log_retention_s: u64,
     pub(crate) storage: Option<String>,
     pub(crate) deleted_files_kept_s: u64,
     pub(crate) function_memory_mb: usize,
@@ -171,13 +175,17 @@ impl ListenSettings {
         )?;
         let storage =
             args.storage.clone().or_else(|| set("FRESHET_STORAGE")).map(|text| place(&text)).transpose()?;
-        let deleted_files_kept_s = match (args.deleted_files_kept, set("FRESHET_DELETED_FILES_KEPT")) {
-            (Some(seconds), _) => seconds,
-            (None, Some(text)) => text.parse().map_err(|_| {
-                misconfigured(format!("FRESHET_DELETED_FILES_KEPT: {text:?} is not a number of seconds"))
-            })?,
-            (None, None) => DELETED_FILES_KEPT_S_DEFAULT,
+        let seconds = |flag: Option<u64>, key: &str, default: u64| match (flag, set(key)) {
+            (Some(seconds), _) => Ok(seconds),
+            (None, Some(text)) => {
+                text.parse().map_err(|_| misconfigured(format!("{key}: {text:?} is not a number of seconds")))
+            }
+            (None, None) => Ok(default),
         };
+        let deleted_files_kept_s =
+            seconds(args.deleted_files_kept, "FRESHET_DELETED_FILES_KEPT", DELETED_FILES_KEPT_S_DEFAULT)?;
+        let log_retention_s =
+            seconds(args.log_retention, "DOCUMENT_RETENTION_DELAY", LOG_RETENTION_S_DEFAULT)?;
         let switched_on = |key: &str| set(key).is_some_and(|text| text != "false" && text != "0");
         let contexts = match args.contexts.clone().or_else(|| set("FRESHET_CONTEXTS")) {
             Some(text) => text
@@ -220,6 +228,7 @@ impl ListenSettings {
             ports,
             lanes,
             cache_mb,
+            log_retention_s,
             storage,
             deleted_files_kept_s,
             function_memory_mb,
@@ -394,6 +403,19 @@ mod tests {
             error.to_string(),
             "--vector-memory-mb (or FRESHET_VECTOR_MEMORY_MB) must be from 1 to 1048576 MB, not 0"
         );
+    }
+
+    #[test]
+    fn the_log_is_kept_for_two_days_unless_told_otherwise() {
+        let kept = |flag, variables: &[(&str, &str)]| {
+            resolve(&ListenArgs { log_retention: flag, ..ListenArgs::default() }, variables)
+                .map(|settings| settings.log_retention_s)
+        };
+        assert_eq!(kept(None, &[]).unwrap(), 172_800);
+        assert_eq!(kept(None, &[("DOCUMENT_RETENTION_DELAY", "60")]).unwrap(), 60);
+        assert_eq!(kept(Some(7), &[("DOCUMENT_RETENTION_DELAY", "60")]).unwrap(), 7);
+        let error = kept(None, &[("DOCUMENT_RETENTION_DELAY", "2 days")]).unwrap_err();
+        assert_eq!(error.to_string(), "DOCUMENT_RETENTION_DELAY: \"2 days\" is not a number of seconds");
     }
 
     #[test]
