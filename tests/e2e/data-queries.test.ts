@@ -347,13 +347,17 @@ describe("reading", () => {
     expect(await numbers({ ...all, take: 0 })).toEqual([]);
     expect(await numbers({ ...all, take: 2 })).toEqual([1, 2]);
     expect(await numbers({ ...all, take: 2, order: "desc" })).toEqual([3, 2]);
-    expect(await numbers({ ...all, take: 99 })).toEqual([1, 2, 3]);
+    for (const take of [99, 2 ** 32, Number.MAX_SAFE_INTEGER, 2 ** 64, 1e300]) {
+      expect(await numbers({ ...all, take })).toEqual([1, 2, 3]);
+    }
+    for (const take of [-1, 1.5, NaN, Infinity]) {
+      expect(await fails({ ...all, take })).toContain("must be a non-negative integer");
+    }
     expect(await http.query(api.find.rows, { ...all, first: true })).toMatchObject({ n: 1 });
     expect(await http.query(api.find.rows, { ...none, first: true })).toBeNull();
     expect(await http.query(api.find.rows, { ...none, unique: true })).toBeNull();
     expect(await http.query(api.find.rows, { ...all, range: [...all.range, ["eq", "n", 2]], unique: true })).toMatchObject({ _id: ids[1] });
     expect(await fails({ ...all, unique: true })).toBe(`unique() query returned more than one result from table items:\n [${ids[0] ?? ""}, ${ids[1] ?? ""}, ...]`);
-    expect(await fails({ ...all, take: -1 })).toContain("must be a non-negative integer");
     expect(await http.query(api.find.count, { table: "nowhere" })).toBe(0);
     expect(await http.query(api.find.count, { table: "_storage" })).toBe(0);
     expect(await http.query(api.find.count, { table: "items" })).toBe((await find({ table: "items" })).length);

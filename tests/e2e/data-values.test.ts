@@ -298,6 +298,10 @@ describe("the order of values", () => {
     const wanted = values.map((x, n) => ({ x, n })).sort((a, b) => compareValues(a.x, b.x) || a.n - b.n);
     expect(found.map((row) => row.n), `SEED=${seed}`).toEqual(wanted.map(({ n }) => n));
     found.forEach((row) => { same(row.x, values[row.n]); });
+    // The server measures them as the client package does.
+    const measured = await http.query(api.find.measured, { table: "values", index: "by_set_x", range: [["eq", "set", set]] });
+    const sizes = found.map((row) => getDocumentSize(row as unknown as Record<string, Value>));
+    expect(measured.bytes, `SEED=${seed}`).toBe(sizes.reduce((sum, size) => sum + size, 0));
     // Arrays stand for expressions here.
     const bounds = Array.from({ length: 20 }, () => values[random.below(values.length)] as Value).filter((bound) => !Array.isArray(bound));
     const queries = bounds.map((bound) => ({ table: "values", filter: ["and", ["eq", ["field", "set"], set], ["lt", ["field", "x"], bound]] }));

@@ -156,6 +156,21 @@ describe("transactions of clients that meet", () => {
     await Promise.all(watched.map((client) => client.close()));
   });
 
+  it("may all make the same tables, and others, at the same time", { timeout: 180_000 }, async () => {
+    const clients = Array.from({ length: 16 }, () => new ConvexHttpClient(server.url, { logger: false }));
+    await Promise.all(
+      clients.flatMap((client, at) => [
+        client.mutation(api.rows.insert, { table: "together", value: { at } }, { skipQueue: true }),
+        client.mutation(api.rows.insert, { table: `alone${at}`, value: { at } }, { skipQueue: true }),
+      ]),
+    );
+    const [client] = clients;
+    expect(await client?.query(api.find.count, { table: "together" })).toBe(clients.length);
+    for (const at of clients.keys()) {
+      expect(await client?.query(api.find.rows, { table: `alone${at}` })).toMatchObject([{ at }]);
+    }
+  });
+
   it("never fail because they meet, however hot the row", { timeout: 180_000 }, async () => {
     const EACH = 30;
     const group = 1000;

@@ -186,6 +186,28 @@ fn commit_timestamp_placeholders_become_the_commit_timestamp() {
 }
 
 #[test]
+fn a_placeholder_is_not_the_largest_int64_although_it_equals_it() {
+    let fixture = fixture();
+    let largest = || Value::Int64(i64::MAX);
+    let ((), commit) = fixture.run(|transaction| {
+        let id = insert(transaction, "t", object([("a", Value::CommitTs), ("b", largest())]));
+        let mut user = transaction.user(Namespace::ROOT);
+        user.patch(
+            &id,
+            None,
+            [("a".to_owned(), Some(largest())), ("b".to_owned(), Some(Value::CommitTs))].into(),
+        )
+        .unwrap();
+        // The same once more changes nothing.
+        user.patch(&id, None, [("b".to_owned(), Some(Value::CommitTs))].into()).unwrap();
+        assert_eq!(transaction.usage().documents_written, 2);
+    });
+    let rows = collect(&mut fixture.database.begin().unwrap(), &scan("t", "asc", serde_json::json!([])));
+    assert_eq!(field(&rows[0], "a"), largest());
+    assert_eq!(field(&rows[0], "b"), Value::Int64(commit.ts.as_i64()));
+}
+
+#[test]
 fn writes_between_steps_of_a_stream_show_if_they_lie_ahead() {
     let fixture = fixture();
     let ids: Vec<String> = (0..3).map(|n| fixture.insert("t", object([("n", num(f64::from(n)))]))).collect();

@@ -161,6 +161,32 @@ fn wrong_cursors_and_sizes_are_refused() {
 }
 
 #[test]
+fn a_cursor_ends_with_the_index_that_it_was_made_in() {
+    let fixture = filled(5);
+    add_index(&fixture, "t", "i", &["n"]);
+    let by_i = || range("t.i", "asc", serde_json::json!([]));
+    let first = page(&fixture, &request(by_i(), None, 2));
+    let next = request(by_i(), Some(&first.continue_cursor), 2);
+    assert_eq!(numbers(&page(&fixture, &next)), [2, 3]);
+    let drop_index = || {
+        let catalog = fixture.database.catalog();
+        let table = catalog.table_by_name(Namespace::ROOT, &name("t")).unwrap();
+        let index = catalog.index_by_name(table.id, &"i".parse().unwrap()).unwrap().id;
+        fixture.run(|transaction| transaction.drop_index(index).unwrap());
+    };
+    let refusal = || message(fixture.database.begin().unwrap().user(Namespace::ROOT).paginate(&next));
+    drop_index();
+    assert_eq!(refusal(), "Index t.i not found.");
+    // Another one of the same name has the rows in another order.
+    add_index(&fixture, "t", "i", &["other", "n"]);
+    assert!(refusal().starts_with("InvalidCursor: "));
+    // One that is built again as it was has them where they were.
+    drop_index();
+    add_index(&fixture, "t", "i", &["n"]);
+    assert_eq!(numbers(&page(&fixture, &next)), [2, 3]);
+}
+
+#[test]
 fn a_missing_table_has_one_empty_page() {
     let fixture = fixture();
     let empty = page(&fixture, &request(all("asc"), None, 3));
