@@ -124,6 +124,28 @@ it("tells authors which modules share no context, and why", async () => {
   }
 });
 
+it("tells authors which package is the reason, in its own words, and what they may do", async () => {
+  const server = await FreshetServer.start({ args: ["--lanes", "1"] });
+  const app = new TestApp(server, "contexts");
+  try {
+    app.write("node_modules/keeper/package.json", JSON.stringify({ name: "keeper", version: "1.0.0", type: "module", main: "index.js" }));
+    app.write("node_modules/keeper/index.js", "let numberOfUses = 0;\n\nexport function use() {\n  numberOfUses += 1;\n  return numberOfUses;\n}\n");
+    app.write(
+      "convex/packaged.ts",
+      'import { queryGeneric as query } from "convex/server";\n// @ts-expect-error -- it has no types\nimport { use } from "keeper";\nexport const used = query({ args: {}, handler: () => use() });\n',
+    );
+    await app.push();
+    const told = await eventually("the reason", () => /packaged: (every call .*)/.exec(server.output)?.[1]);
+    expect(told).toContain(
+      "every call evaluates the module again (about 1 ms): assigns the module-level variable `numberOfUses` at node_modules/keeper/index.js:4. " +
+        "If what `keeper` keeps from call to call cannot matter, export `experimental_reuseContext = true` from the module",
+    );
+  } finally {
+    app.delete();
+    await server.stop();
+  }
+});
+
 it("is found out by the audit when a query depends on what earlier calls left behind", async () => {
   const server = await FreshetServer.start({ args: ["--lanes", "1", "--audit-determinism"] });
   const app = new TestApp(server, "contexts");

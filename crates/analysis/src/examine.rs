@@ -12,7 +12,7 @@ use crate::program::Modules;
 use crate::reasons::{Found, Verb};
 use crate::solver::{Solver, TooLarge, Use};
 use crate::value::{Args, At, Key, Kind, Phase};
-use crate::{Analysis, Module, Reason, Verdict};
+use crate::{Analysis, Module, Quoted, Reason, Verdict};
 
 /// Source text of all modules together, in bytes.
 const SOURCE_BYTES_MAX: usize = 32 << 20;
@@ -21,7 +21,7 @@ const RUN_STEPS_MAX: u64 = 10_000_000;
 /// Constraint steps of a whole analysis.
 const TOTAL_STEPS_MAX: u64 = 50_000_000;
 /// Reasons reported for one module.
-const REASONS_MAX: usize = 5;
+const REASONS_MAX: usize = 32;
 /// Runs needed until no new accessor turns up.
 const ROUNDS_MAX: usize = 6;
 /// Folder of the bundler's shared chunks, which nobody calls.
@@ -88,6 +88,7 @@ fn objections(parsed: &Modules<'_>, reached: &[usize]) -> Vec<Found> {
             module,
             offset: *offset,
             message: message.clone(),
+            quoted: None,
         })
     };
     reached.iter().flat_map(of).collect()
@@ -111,7 +112,7 @@ fn decide(
         }
         Err(TooLarge) => {
             let message = "is too large to analyse".to_owned();
-            fresh(parsed, vec![Found { module: entry, offset: 0, message }])
+            fresh(parsed, vec![Found { module: entry, offset: 0, message, quoted: None }])
         }
     }
 }
@@ -132,7 +133,12 @@ fn fresh(parsed: &Modules<'_>, mut found: Vec<Found>) -> Verdict {
         }
         let module = &parsed.list[found.module];
         let (line, column) = Positions::of(module.source, found.offset);
-        reasons.push(Reason { module: module.path.to_owned(), line, column, message: found.message });
+        let quoted = found.quoted.and_then(|(start, end)| {
+            let text = module.source.get(start as usize..end as usize)?.to_owned();
+            let (line, column) = Positions::of(module.source, start);
+            Some(Quoted { text, line, column })
+        });
+        reasons.push(Reason { module: module.path.to_owned(), line, column, message: found.message, quoted });
     }
     Verdict::Fresh(reasons)
 }
@@ -150,8 +156,12 @@ fn examine(parsed: &Modules<'_>, entries: &[usize], budget: &mut u64) -> Result<
         let mut solver = Solver::new(parsed, &accessors, allowed);
         let outcome = run(&mut solver, first, &modules, entries);
         *budget -= solver.steps().min(*budget);
-        outcome?;
-        if solver.accessors_missed.is_empty() {
+        // More steps could add reasons, but take none away.
+        let is_decided = outcome.is_err() && !solver.found.is_empty();
+        if !is_decided {
+            outcome?;
+        }
+        if is_decided || solver.accessors_missed.is_empty() {
             return Ok(solver.found.into_iter().collect());
         }
         accessors.extend(solver.accessors_missed);

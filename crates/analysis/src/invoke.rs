@@ -122,8 +122,10 @@ impl<'a> Solver<'a> {
             }
             Kind::Opaque { lenient } => self.call_opaque(callee, lenient, name, args, ret, at),
             Kind::Unknown => {
-                let text = self.callee_text(at.site);
-                self.object_to(at.site, format!("calls `{text}`, which the analysis does not know"));
+                let callee = self.callee_of(at.site);
+                self.object_about(at.site, callee, |text| {
+                    format!("calls `{text}`, which the analysis does not know")
+                });
             }
             _ => {}
         }
@@ -220,8 +222,10 @@ impl<'a> Solver<'a> {
             }
             Kind::Opaque { lenient } => self.call_opaque(callee, lenient, None, args, ret, at),
             Kind::Unknown => {
-                let text = self.callee_text(at.site);
-                self.object_to(at.site, format!("calls `{text}`, which the analysis does not know"));
+                let callee = self.callee_of(at.site);
+                self.object_about(at.site, callee, |text| {
+                    format!("calls `{text}`, which the analysis does not know")
+                });
             }
             _ => {}
         }

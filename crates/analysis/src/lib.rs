@@ -44,7 +44,9 @@
 //! # Bounds
 //!
 //! Source of 32 MiB, nesting of 30,000 tokens, ten million constraint steps for one entry and fifty million for all; beyond
-//! them the answer is "too large to analyse". Analysis is recursive and runs on a thread with a large stack.
+//! them the answer is "too large to analyse". Reasons are never taken back, so a module for which there is one gets a million
+//! more steps, in which a better one may turn up, and no others. Analysis is recursive and runs on a thread with a large
+//! stack.
 
 mod builtin;
 mod builtin_methods;
@@ -74,7 +76,7 @@ mod walk_statements;
 
 use std::collections::BTreeMap;
 
-pub use verdict::{Analysis, Reason, Verdict};
+pub use verdict::{Analysis, Quoted, Reason, Verdict};
 
 /// Stack of the thread that analyses, in bytes; reserved, not touched unless source is nested deeply.
 const STACK_BYTES: usize = 512 << 20;

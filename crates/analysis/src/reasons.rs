@@ -41,6 +41,7 @@ impl Verb {
     }
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct SiteData {
     pub(crate) module: u32,
     pub(crate) span: Span,
@@ -53,13 +54,27 @@ pub(crate) struct Found {
     pub(crate) module: usize,
     pub(crate) offset: u32,
     pub(crate) message: String,
+    /// The code that the message quotes.
+    pub(crate) quoted: Option<(u32, u32)>,
 }
 
 impl Solver<'_> {
     /// Records a reason at a site.
     pub(crate) fn object_to(&mut self, site: Site, message: String) {
+        self.find(site, message, None);
+    }
+
+    /// Records a reason that quotes code of the site's module.
+    pub(crate) fn object_about(&mut self, site: Site, quoted: Span, message: impl FnOnce(String) -> String) {
+        let module = self.sites[site.0 as usize].module as usize;
+        let message = message(text_of(self.modules.list[module].source, quoted));
+        self.find(site, message, Some((quoted.start, quoted.end)));
+    }
+
+    fn find(&mut self, site: Site, message: String, quoted: Option<(u32, u32)>) {
         let data = &self.sites[site.0 as usize];
-        self.found.insert(Found { module: data.module as usize, offset: data.span.start, message });
+        self.found.insert(Found { module: data.module as usize, offset: data.span.start, message, quoted });
+        self.note_found();
     }
 
     /// The object is changed at `at`: wrong when it outlives a call and a call does it, or when it belongs to the realm.
@@ -88,8 +103,7 @@ impl Solver<'_> {
             let what = self.describe_realm(value);
             self.object_to(at.site, format!("changes {what}, which all modules share"));
         } else {
-            let message = self.describe_change(at.site);
-            self.object_to(at.site, message);
+            self.object_to_change(at.site);
         }
     }
 
@@ -116,38 +130,38 @@ impl Solver<'_> {
         }
     }
 
-    fn describe_change(&self, site: Site) -> String {
-        let data = &self.sites[site.0 as usize];
-        let source = self.modules.list[data.module as usize].source;
-        match data.verb {
-            Verb::Plain => format!("changes `{}`, which outlives the call", text_of(source, data.span)),
-            Verb::Write { target } => {
-                format!("changes `{}`, which outlives the call", text_of(source, target))
-            }
+    fn object_to_change(&mut self, site: Site) {
+        let SiteData { module, span, verb } = self.sites[site.0 as usize];
+        let source = self.modules.list[module as usize].source;
+        let changes = |text| format!("changes `{text}`, which outlives the call");
+        match verb {
+            Verb::Plain => self.object_about(site, span, changes),
+            Verb::Write { target } => self.object_about(site, target, changes),
             Verb::Delete { target } => {
-                format!("deletes `{}`, which outlives the call", text_of(source, target))
+                self.object_about(site, target, |text| format!("deletes `{text}`, which outlives the call"));
             }
             Verb::Call { callee, object: Some(object) } => {
                 let name = text_of(source, Span::new(object.end.min(callee.end), callee.end));
                 let name = name.trim_start_matches(['?', '.', '!', ')', ' ']);
-                format!("calls `{name}` on `{}`, which outlives the call", text_of(source, object))
+                self.object_about(site, object, |text| {
+                    format!("calls `{name}` on `{text}`, which outlives the call")
+                });
             }
-            Verb::Call { callee, object: None } => {
-                format!("calls `{}`, which changes an object that outlives the call", text_of(source, callee))
-            }
-            Verb::Iterate { iterable } => {
-                format!("advances the iterator `{}`, which outlives the call", text_of(source, iterable))
-            }
+            Verb::Call { callee, object: None } => self.object_about(site, callee, |text| {
+                format!("calls `{text}`, which changes an object that outlives the call")
+            }),
+            Verb::Iterate { iterable } => self.object_about(site, iterable, |text| {
+                format!("advances the iterator `{text}`, which outlives the call")
+            }),
         }
     }
 
     /// What the site calls, as written.
-    pub(crate) fn callee_text(&self, site: Site) -> String {
+    pub(crate) fn callee_of(&self, site: Site) -> Span {
         let data = &self.sites[site.0 as usize];
-        let source = self.modules.list[data.module as usize].source;
         match data.verb {
-            Verb::Call { callee, .. } => text_of(source, callee),
-            _ => text_of(source, data.span),
+            Verb::Call { callee, .. } => callee,
+            _ => data.span,
         }
     }
 }

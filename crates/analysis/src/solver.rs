@@ -16,6 +16,9 @@ const TEXTS_MAX: u8 = 24;
 /// Longest string that is told apart, in bytes.
 const TEXT_BYTES_MAX: usize = 64;
 
+/// Steps that are made after the first reason was found.
+const STEPS_AFTER_FOUND: u64 = 1_000_000;
+
 type Reaction<'a> = Box<dyn Fn(&mut Solver<'a>, Value) + 'a>;
 
 /// Something that happens to every value of a node.
@@ -200,6 +203,8 @@ pub(crate) struct Solver<'a> {
     pub(crate) exported_functions: Vec<Value>,
     steps: u64,
     steps_max: u64,
+    /// As `steps_max`, from the first reason on.
+    steps_max_found: u64,
     pub(crate) empty: Node,
     pub(crate) primitive: Node,
     pub(crate) number: Node,
@@ -247,6 +252,7 @@ impl<'a> Solver<'a> {
             exported_functions: Vec::new(),
             steps: 0,
             steps_max,
+            steps_max_found: u64::MAX,
             empty: Node(0),
             primitive: Node(0),
             number: Node(0),
@@ -309,7 +315,15 @@ impl<'a> Solver<'a> {
 
     /// Whether the limit on work is reached; walks look at it too.
     pub(crate) fn exceeded(&self) -> bool {
-        self.steps > self.steps_max
+        self.steps > self.steps_max.min(self.steps_max_found)
+    }
+
+    /// There is a reason: whatever else is found, the verdict will not be another. More steps look for reasons that say
+    /// more to the author, for as long as that is cheap.
+    pub(crate) fn note_found(&mut self) {
+        if self.steps_max_found == u64::MAX {
+            self.steps_max_found = self.steps + STEPS_AFTER_FOUND;
+        }
     }
 
     pub(crate) fn steps(&self) -> u64 {

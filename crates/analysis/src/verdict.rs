@@ -16,6 +16,7 @@ impl Analysis {
             line: 0,
             column: 0,
             message: "is not a module of this deployment".to_owned(),
+            quoted: None,
         }]);
         Self { verdicts, unknown }
     }
@@ -27,6 +28,7 @@ impl Analysis {
                 line: 0,
                 column: 0,
                 message: message.to_owned(),
+                quoted: None,
             }])
         };
         Self::new(paths.map(|path| (path.to_owned(), verdict(path))).collect())
@@ -46,7 +48,7 @@ pub enum Verdict {
     /// No call changes anything that outlives it: calls may share a warm context with those of all other
     /// verified modules.
     Verified,
-    /// Every call needs freshly evaluated modules; at most five reasons.
+    /// Every call needs freshly evaluated modules; at most 32 reasons.
     Fresh(Vec<Reason>),
     /// The author asks for reuse by exporting `experimental_reuseContext = true`.
     Reuse,
@@ -63,4 +65,17 @@ pub struct Reason {
     pub column: u32,
     /// What the code does there, for the app's author.
     pub message: String,
+    /// The code that the message quotes, perhaps shortened, between backticks.
+    pub quoted: Option<Quoted>,
+}
+
+/// Bundled source that a reason quotes. Bundlers shorten names; a source map can tell the author's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quoted {
+    /// The source, whole.
+    pub text: String,
+    /// Its line, from 0.
+    pub line: u32,
+    /// Its column, from 0, in UTF-16 units.
+    pub column: u32,
 }

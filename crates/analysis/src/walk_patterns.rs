@@ -198,13 +198,13 @@ impl<'a> Solver<'a> {
         if self.phase(frame) == Phase::Call && self.phase(owner) == Phase::Evaluation {
             let at = self.at(frame, id.span, Verb::Write { target: id.span });
             let module_level = self.frames[owner.0 as usize].parent.is_none();
-            let name = shorten(&id.name);
-            let message = if module_level {
-                format!("assigns the module-level variable `{name}`")
-            } else {
-                format!("assigns the variable `{name}`, which outlives the call")
-            };
-            self.object_to(at.site, message);
+            self.object_about(at.site, id.span, |name| {
+                if module_level {
+                    format!("assigns the module-level variable `{name}`")
+                } else {
+                    format!("assigns the variable `{name}`, which outlives the call")
+                }
+            });
         }
         let variable = self.variable(frame, symbol);
         self.edge(value, variable);

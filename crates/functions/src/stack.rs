@@ -71,6 +71,40 @@ impl StackMapper {
         Some((token.get_source()?.to_owned(), token.get_src_line()))
     }
 
+    /// Bundled source with the names that its author gave, where the bundler has given others. `line` and `column`, from 0,
+    /// are where it begins.
+    pub(crate) fn with_original_names(
+        &self,
+        text: &str,
+        module: &str,
+        (line, column): (u32, u32),
+        code: &CodePackage,
+    ) -> String {
+        let Some(map) = self.map(module, code) else { return text.to_owned() };
+        let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$');
+        let (mut line, mut column) = (line, column);
+        let mut renamed = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let end = if is_part(first) {
+                rest.find(|letter| !is_part(letter)).unwrap_or(rest.len())
+            } else {
+                first.len_utf8()
+            };
+            let (piece, after) = rest.split_at(end);
+            let token = map.lookup_token(line, column).filter(|token| token.get_dst() == (line, column));
+            let name = token.and_then(|token| token.get_name()).filter(|_| is_part(first));
+            renamed.push_str(name.unwrap_or(piece));
+            if first == '\n' {
+                (line, column) = (line + 1, 0);
+            } else {
+                column += piece.encode_utf16().count() as u32;
+            }
+            rest = after;
+        }
+        renamed
+    }
+
     fn frames(&self, error: &JsError, code: &CodePackage) -> Vec<String> {
         self.lines(&error.frames, code)
     }
@@ -213,6 +247,15 @@ mod tests {
             data: None,
         };
         StackMapper::default().error_text(&error, &package())
+    }
+
+    #[test]
+    fn bundled_code_gets_the_names_of_its_author() {
+        let stacks = StackMapper::default();
+        let renamed = |text, place| stacks.with_original_names(text, "messages.js", place, &package());
+        assert_eq!(renamed("kt.kt(1)", (0, 0)), "handler.kt(1)");
+        assert_eq!(renamed("a +\nkt", (0, 4)), "a +\nkt");
+        assert_eq!(stacks.with_original_names("kt", "plain.js", (0, 0), &package()), "kt");
     }
 
     #[test]

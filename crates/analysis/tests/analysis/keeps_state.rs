@@ -511,9 +511,20 @@ fn reasons_say_what_and_where() {
 }
 
 #[test]
-fn columns_count_utf16_units_and_at_most_five_reasons_are_given() {
-    let found = verdict(&program("let a, b, c, d, e, g;", "'𝒳'; a = 1; b = 1; c = 1; d = 1; e = 1; g = 1;"));
+fn columns_count_utf16_units_and_the_number_of_reasons_is_bounded() {
+    let names: Vec<String> = (0..40).map(|n| format!("v{n}")).collect();
+    let body: String = names.iter().map(|name| format!(" {name} = 1;")).collect();
+    let found = verdict(&program(&format!("let {};", names.join(", ")), &format!("'𝒳';{body}")));
     let found = reasons(&found);
-    assert_eq!(found.len(), 5);
+    assert_eq!(found.len(), 32);
     assert_eq!((found[0].line, found[0].column), (2, 52));
+}
+
+#[test]
+fn a_reason_comes_with_the_code_that_it_quotes_and_its_place() {
+    let found = verdict(&program("const cache = {};", "'𝒳'; cache\n.entry = args;"));
+    let [reason] = reasons(&found) else { panic!("{found:?}") };
+    let quoted = reason.quoted.as_ref().expect("the message quotes code");
+    assert_eq!(reason.message, "changes `cache .entry`, which outlives the call");
+    assert_eq!((quoted.text.as_str(), quoted.line, quoted.column), ("cache\n.entry", 2, 52));
 }

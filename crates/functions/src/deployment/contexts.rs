@@ -14,7 +14,11 @@ use crate::host::{CodePackage, Environment};
 use crate::stack::StackMapper;
 
 /// Goes up when the analysis gets better: what an older one found out is then found out again.
-const ANALYSIS_VERSION: u32 = 1;
+const ANALYSIS_VERSION: u32 = 2;
+/// Reasons kept for one module.
+const REASONS_MAX: usize = 5;
+/// What a path of a package's file has in it.
+const PACKAGES: &str = "node_modules/";
 
 /// What was found out about one module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,31 @@ pub(super) struct ContextReason {
     pub(super) source: String,
     /// From 1.
     pub(super) line: u32,
+}
+
+impl ContextReason {
+    /// The npm package that the place belongs to.
+    fn package(&self) -> Option<&str> {
+        let (_, path) = self.source.rsplit_once(PACKAGES)?;
+        let parts = if path.starts_with('@') { 2 } else { 1 };
+        let end = path.match_indices('/').nth(parts - 1).map_or(path.len(), |(at, _)| at);
+        path.get(..end)
+    }
+
+    /// What the author can do something about comes first. In a large package the flow of values is known roughly only, so
+    /// that plain assignments are the likeliest to be true; the client package is known to keep nothing by itself.
+    fn rank(&self) -> u8 {
+        let is_unknown = self.message.ends_with("does not know");
+        match self.package() {
+            None if !is_unknown => 0,
+            Some("convex") => 6,
+            Some(_) if self.message.starts_with("assigns the module-level") => 1,
+            Some(_) if self.message.starts_with("changes `this.") => 2,
+            Some(_) if self.message.ends_with("outlives the call") => 3,
+            None => 4,
+            Some(_) => 5,
+        }
+    }
 }
 
 impl ModuleContext {
@@ -61,10 +90,13 @@ pub(super) fn judge(
         let (mode, reasons) = match analysis.verdict(path) {
             Verdict::Verified => (ContextMode::Verified, Vec::new()),
             Verdict::Reuse => (ContextMode::Reuse, Vec::new()),
-            Verdict::Fresh(reasons) => (
-                ContextMode::Fresh,
-                reasons.iter().map(|reason| in_sources(reason, code, stacks, functions)).collect(),
-            ),
+            Verdict::Fresh(reasons) => {
+                let mut reasons: Vec<_> =
+                    reasons.iter().map(|reason| in_sources(reason, code, stacks, functions)).collect();
+                reasons.sort_by_key(ContextReason::rank);
+                reasons.truncate(REASONS_MAX);
+                (ContextMode::Fresh, reasons)
+            }
         };
         ModuleContext { analysis_version: ANALYSIS_VERSION, mode, reasons }
     };
@@ -76,7 +108,20 @@ fn in_sources(reason: &Reason, code: &CodePackage, stacks: &StackMapper, functio
         Some((source, line)) => (file_name(&source, functions), line),
         None => (reason.module.clone(), reason.line),
     };
-    ContextReason { message: reason.message.clone(), source, line: line + 1 }
+    ContextReason { message: in_original_names(reason, code, stacks), source, line: line + 1 }
+}
+
+/// The sentence of a reason, with the quoted code as its author wrote it.
+fn in_original_names(reason: &Reason, code: &CodePackage, stacks: &StackMapper) -> String {
+    let Some(quoted) = &reason.quoted else { return reason.message.clone() };
+    // Shortened code is not worth the effort: a name could be cut in the middle.
+    let bundled = format!("`{}`", quoted.text);
+    if !reason.message.contains(&bundled) {
+        return reason.message.clone();
+    }
+    let place = (quoted.line, quoted.column);
+    let original = stacks.with_original_names(&quoted.text, &reason.module, place, code);
+    reason.message.replacen(&bundled, &format!("`{original}`"), 1)
 }
 
 /// A file as its author calls it: bundlers name it relative to where they put the bundle.
@@ -113,10 +158,19 @@ fn notice(before: Option<&StoredModule>, module: &StoredModule) -> Option<String
         return None;
     }
     match (context.mode, context.reasons.first()) {
-        (ContextMode::Fresh, Some(reason)) => Some(format!(
-            "{name}: every call evaluates the module again (about 1 ms): {} at {}:{}",
-            reason.message, reason.source, reason.line
-        )),
+        (ContextMode::Fresh, Some(reason)) => {
+            let advice = match reason.package() {
+                Some(package) => format!(
+                    ". If what `{package}` keeps from call to call cannot matter, export \
+                     `experimental_reuseContext = true` from the module"
+                ),
+                None => String::new(),
+            };
+            Some(format!(
+                "{name}: every call evaluates the module again (about 1 ms): {} at {}:{}{advice}",
+                reason.message, reason.source, reason.line
+            ))
+        }
         (ContextMode::Fresh, None) => {
             Some(format!("{name}: every call evaluates the module again (about 1 ms)"))
         }
@@ -169,6 +223,43 @@ mod tests {
         assert!(notices(&next, &moved).is_empty());
         let other = [module("m.js", "Query", fresh("assigns the module-level variable `other`", 12))];
         assert_eq!(notices(&next, &other).len(), 1);
+    }
+
+    #[test]
+    fn a_reason_in_a_package_names_it_and_what_to_do() {
+        let source = "node_modules/@scope/kit/lib/index.js".to_owned();
+        let reason =
+            ContextReason { message: "assigns the module-level variable `cache`".into(), source, line: 7 };
+        assert_eq!(reason.package(), Some("@scope/kit"));
+        let context =
+            ModuleContext { mode: ContextMode::Fresh, reasons: vec![reason], ..ModuleContext::default() };
+        assert_eq!(
+            notices(&[], &[module("m.js", "Query", Some(context))]),
+            [
+                "m: every call evaluates the module again (about 1 ms): assigns the module-level variable `cache` at \
+                 node_modules/@scope/kit/lib/index.js:7. If what `@scope/kit` keeps from call to call cannot matter, \
+                 export `experimental_reuseContext = true` from the module"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_authors_own_files_come_before_packages() {
+        let reason = |source: &str, message: &str| ContextReason {
+            message: message.into(),
+            source: source.into(),
+            line: 1,
+        };
+        let mut reasons = [
+            reason("node_modules/zod/a.js", "changes the built-in `Error`, which all modules share"),
+            reason("node_modules/zod/a.js", "changes `this._cached`, which outlives the call"),
+            reason("users.ts", "calls `parse` on `User`, which outlives the call"),
+        ];
+        reasons.sort_by_key(ContextReason::rank);
+        assert_eq!(
+            reasons.map(|reason| reason.source + &reason.message[..9]),
+            ["users.tscalls `pa", "node_modules/zod/a.jschanges `", "node_modules/zod/a.jschanges t"]
+        );
     }
 
     #[test]
