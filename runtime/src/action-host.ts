@@ -155,13 +155,20 @@ class Running implements ActionServices {
       case "storage/getBlob":
         return this.#files.load(args as LoadArgs);
       default:
-        throw new CallFailure(`Unknown JS syscall: ${op}`);
+        return this.#refuse(op);
     }
+  }
+
+  /** Ends the invocation, whether or not user code catches the exception. */
+  #refuse(op: string): never {
+    const failure = new CallFailure(`Unknown JS syscall: ${op}`);
+    this.#fail(failure);
+    throw failure;
   }
 
   #exchange(op: string): HttpExchange {
     if (this.exchange === undefined) {
-      throw new CallFailure(`Unknown JS syscall: ${op}`);
+      return this.#refuse(op);
     }
     return this.exchange;
   }
@@ -247,7 +254,7 @@ async function inRealm<T>(
     return await inRealm({ ...message, sharesContext: false }, modulePath, run, false, work);
   }
   const isQuiet = context.isQuiet();
-  context.warnUnawaited(context.close());
+  context.finish();
   if (!own.isPure) {
     realms.refuse(code.version, modulePath);
   } else if (isQuiet) {
@@ -417,6 +424,8 @@ process.on("uncaughtException", (error) => {
 
 /** Fails every running invocation, and the process with them: nobody can tell what state it is in. */
 function failAll(error: JsError): void {
+  // Before the failures: who hears of one may call again at once, and is to find another process.
+  send({ type: "ending" });
   for (const id of running.keys()) {
     send({ type: "outcome", id, ok: false, error });
   }

@@ -8,16 +8,11 @@ import { randomFillSync, randomUUID } from "node:crypto";
 
 import type { LogLevel } from "./console.ts";
 import type { ActionRealm } from "./action-realms.ts";
+import { operationKind, Operations } from "./operations.ts";
 import { CallFailure } from "./outcome.ts";
 import { SeededRandom } from "./random.ts";
 import type { StackTranslator } from "./stack-trace.ts";
 import type { EffectGlobals, HostCallError, RealmHost } from "./realm.ts";
-
-/** Operations on files, by the names that users know. */
-const FILE_OPERATIONS: Record<string, string> = {
-  "storage/storeBlob": "storage.store",
-  "storage/getBlob": "storage.get",
-};
 
 /** What servers see of `fetch`, unless the action says something else. */
 const USER_AGENT = "Convex/1.0";
@@ -50,9 +45,8 @@ export class ActionContext {
   readonly #consoleTimers = new Map<string, number>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   readonly #aborts = new Set<AbortController>();
-  readonly #operations = new Map<number, string>();
+  readonly #operations = new Operations();
   readonly #random: SeededRandom;
-  #nextOperation = 1;
   #importing = true;
   #open = true;
   #hasEffects = false;
@@ -102,8 +96,17 @@ export class ActionContext {
     return this.#operations.size === 0 && this.#timers.size === 0 && this.#aborts.size === 0;
   }
 
-  /** Ends the action. Returns the kinds of the operations that nobody waited for. */
-  close(): string[] {
+  /** Ends the action, after a warning of operations that are still running. */
+  finish(): void {
+    const warning = this.#operations.warning();
+    this.close();
+    if (warning !== undefined) {
+      this.#services.log("WARN", [warning], false);
+    }
+  }
+
+  /** Ends the action. */
+  close(): void {
     this.#open = false;
     for (const timer of this.#timers.values()) {
       clearTimeout(timer);
@@ -112,24 +115,6 @@ export class ActionContext {
     for (const abort of this.#aborts) {
       abort.abort();
     }
-    return [...this.#operations.values()];
-  }
-
-  /** Logs the documented warning for operations that were still running at the end. */
-  warnUnawaited(kinds: string[]): void {
-    if (kinds.length === 0) {
-      return;
-    }
-    const noun = kinds.length === 1 ? "operation" : "operations";
-    const names = [...new Set(kinds)].join(", ");
-    this.#services.log(
-      "WARN",
-      [
-        `${kinds.length} unawaited ${noun}: [${names}]. Async operations should be awaited or they might not run. ` +
-          "See https://docs.convex.dev/functions/actions#dangling-promises for more information.",
-      ],
-      false,
-    );
   }
 
   #makeHost(code: ActionCode, env: Record<string, string>): RealmHost {
@@ -207,7 +192,7 @@ export class ActionContext {
       return;
     }
     this.#hasEffects = true;
-    const done = this.#begin(operationKind(op));
+    const done = this.#operations.begin(operationKind(op));
     this.#services.syscall(
       op,
       args,
@@ -224,11 +209,9 @@ export class ActionContext {
 
   #jsSyscall(op: string, args: unknown): unknown {
     this.#hasEffects = true;
-    const kind = FILE_OPERATIONS[op];
-    if (kind === undefined) {
-      return this.#services.jsSyscall(op, args);
-    }
-    return this.#fileOperation(kind, op, args);
+    return op.startsWith("storage/")
+      ? this.#fileOperation(operationKind(op), op, args)
+      : this.#services.jsSyscall(op, args);
   }
 
   async #fileOperation(kind: string, op: string, args: unknown): Promise<unknown> {
@@ -238,21 +221,12 @@ export class ActionContext {
     if (!this.#open) {
       return await never();
     }
-    const done = this.#begin(kind);
+    const done = this.#operations.begin(kind);
     try {
       return await this.#services.jsSyscall(op, args);
     } finally {
       done();
     }
-  }
-
-  #begin(kind: string): () => void {
-    const number = this.#nextOperation;
-    this.#nextOperation += 1;
-    this.#operations.set(number, kind);
-    return () => {
-      this.#operations.delete(number);
-    };
   }
 
   #effects(): EffectGlobals {
@@ -298,7 +272,9 @@ export class ActionContext {
         if (!request.headers.has("user-agent")) {
           request.headers.set("user-agent", USER_AGENT);
         }
-        const done = this.#begin("fetch");
+        // One that was aborted before tells nobody any more.
+        request.signal.throwIfAborted();
+        const done = this.#operations.begin("fetch");
         // Not `AbortSignal.any`, which the first releases of Node 20 do not have.
         const abort = new AbortController();
         request.signal.addEventListener("abort", () => { abort.abort(request.signal.reason); });
@@ -326,10 +302,4 @@ export class ActionContext {
 /** What waits for this does not go on. */
 async function never(): Promise<never> {
   return await new Promise<never>(() => undefined);
-}
-
-/** The word by which users know an operation. */
-function operationKind(op: string): string {
-  const name = op.split("/").pop() ?? op;
-  return { schedule: "scheduler", cancel_job: "scheduler", action: "action" }[name] ?? name;
 }

@@ -13,14 +13,24 @@ import { pathToFileURL } from "node:url";
 
 import type { ActionServices } from "./action.ts";
 import { consoleMethods } from "./console.ts";
+import { operationKind, Operations } from "./operations.ts";
 import { CallFailure, rememberFrames } from "./outcome.ts";
 import type { PackageModule } from "./protocol.ts";
 import type { HostCallError } from "./realm.ts";
 import { StackTranslator } from "./stack-trace.ts";
 
+/** Operations that one action may have under way. */
+const OPERATIONS_MAX = 1000;
+
+/** One running action. */
+interface Invocation {
+  readonly services: ActionServices;
+  readonly operations: Operations;
+}
+
 export class NodeRuntime {
-  readonly #invocations = new Map<string, ActionServices>();
-  readonly #printing = new AsyncLocalStorage<ActionServices>();
+  readonly #invocations = new Map<string, Invocation>();
+  readonly #printing = new AsyncLocalStorage<Invocation>();
   readonly #folder: string;
   readonly #folders = new Map<string, string>();
   #stacks: StackTranslator | undefined;
@@ -30,7 +40,7 @@ export class NodeRuntime {
     this.#folder = folder;
     const timers = new Map<string, number>();
     const methods = consoleMethods(
-      (level, messages, truncated) => this.#printing.getStore()?.log(level, messages, truncated),
+      (level, messages, truncated) => this.#printing.getStore()?.services.log(level, messages, truncated),
       () => Date.now(),
       () => timers,
       (lines) => this.#translate(lines),
@@ -92,9 +102,10 @@ export class NodeRuntime {
     argsJson: string,
     services: ActionServices,
   ): Promise<string> {
-    this.#invocations.set(id, services);
+    const invocation = { services, operations: new Operations() };
+    this.#invocations.set(id, invocation);
     try {
-      return await this.#printing.run(services, async () => {
+      const returned = await this.#printing.run(invocation, async () => {
         const namespace = await this.import(version, modulePath);
         const target = namespace[exportName] as Record<string, unknown> | undefined;
         if (target === undefined) {
@@ -110,6 +121,11 @@ export class NodeRuntime {
         }
         return result;
       });
+      const warning = invocation.operations.warning();
+      if (warning !== undefined) {
+        services.log("WARN", [warning], false);
+      }
+      return returned;
     } finally {
       this.#invocations.delete(id);
     }
@@ -121,31 +137,53 @@ export class NodeRuntime {
         throw new Error(`Unknown operation ${op}`);
       },
       asyncSyscall: async (op: string, args: string): Promise<string> => {
-        const services = this.#serviceFor(args);
+        const { services, operations } = this.#invocationOf(args);
+        const done = begin(operations, op);
         return await new Promise<string>((resolve, reject) => {
-          services.syscall(op, args, resolve, (error) => {
+          services.syscall(op, args, (value) => {
+            done();
+            resolve(value);
+          }, (error) => {
+            done();
             reject(toError(error));
           });
         });
       },
       jsSyscall: (op: string, args: { requestId?: string }): unknown => {
-        const services = this.#invocations.get(args.requestId ?? "") ?? this.#printing.getStore();
-        if (services === undefined) {
+        const invocation = this.#invocations.get(args.requestId ?? "") ?? this.#printing.getStore();
+        if (invocation === undefined) {
           throw leftover();
         }
-        return services.jsSyscall(op, args);
+        const done = begin(invocation.operations, op);
+        const result = invocation.services.jsSyscall(op, args) as Promise<unknown>;
+        return result.finally(done);
       },
     };
   }
 
-  #serviceFor(args: string): ActionServices {
-    const { requestId } = JSON.parse(args) as { requestId?: string };
-    const services = requestId === undefined ? this.#printing.getStore() : this.#invocations.get(requestId);
-    if (services === undefined) {
+  #invocationOf(args: string): Invocation {
+    let requestId: string | undefined;
+    try {
+      ({ requestId } = JSON.parse(args) as { requestId?: string });
+    } catch (error) {
+      throw new Error(`Received invalid json: ${(error as Error).message}`, { cause: error });
+    }
+    const invocation = requestId === undefined ? this.#printing.getStore() : this.#invocations.get(requestId);
+    if (invocation === undefined) {
       throw leftover();
     }
-    return services;
+    return invocation;
   }
+}
+
+function begin(operations: Operations, op: string): () => void {
+  if (operations.size >= OPERATIONS_MAX) {
+    throw new Error(
+      `Too many concurrent operations. An action may wait for ${OPERATIONS_MAX} at a time. ` +
+        "See https://docs.convex.dev/functions/actions#limits for more information.",
+    );
+  }
+  return operations.begin(operationKind(op));
 }
 
 function leftover(): Error {

@@ -56,6 +56,8 @@ export type ToHost =
 
 export type FromHost =
   | { type: "ready" }
+  /** It fails what it runs and ends: nothing new is to be given to it. */
+  | { type: "ending" }
   | { type: "pong"; token: number }
   | { type: "log"; id: string; level: string; messages: string[]; truncated: boolean; timestamp: number }
   | { type: "syscall"; id: string; call: number; op: string; args: string }

@@ -2,7 +2,10 @@
 
 mod blobs;
 mod bodies;
+mod end;
 mod frame;
+mod inbox;
+mod invocations;
 mod pool;
 mod process;
 mod protocol;

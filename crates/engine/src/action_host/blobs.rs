@@ -6,7 +6,8 @@ use freshet_functions::host::{ActionCallbacks, IncomingBlob, SyscallError};
 use tokio::sync::mpsc;
 
 use super::bodies::{self, End};
-use super::process::{HostProcess, Piece};
+use super::invocations::Piece;
+use super::process::HostProcess;
 use super::protocol::ToHost;
 
 /// One file on its way, and the host call that it belongs to.

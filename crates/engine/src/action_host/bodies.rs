@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::frame;
-use super::process::{HostProcess, Lease, Piece};
+use super::invocations::Piece;
+use super::process::{HostProcess, Lease};
 use super::protocol::ToHost;
 
 /// Sends a body to the process, one piece for each credit that the reader in the process grants.

@@ -16,7 +16,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::bodies;
-use super::process::{HostProcess, Lease, Waiting};
+use super::invocations::Waiting;
+use super::process::{HostProcess, Lease};
 use super::protocol::ToHost;
 use super::spawn::{HostKind, HostProgram};
 use super::suspects::Suspects;
@@ -132,7 +133,7 @@ impl ProcessPool {
     /// The default-runtime process with the fewest invocations.
     async fn isolate(&self, code: Option<&CodePackage>) -> Result<Lease, HostFailure> {
         let mut processes = self.isolates.lock().await;
-        processes.retain(|process| process.is_alive());
+        processes.retain(|process| process.is_usable());
         let least = processes.iter().min_by_key(|process| process.load()).cloned();
         let process = match least {
             Some(process)
@@ -174,7 +175,7 @@ impl ProcessPool {
         env: &BTreeMap<String, String>,
     ) -> Result<Lease, HostFailure> {
         let mut all = self.apart.lock().await;
-        all.retain(|apart| apart.process.is_alive());
+        all.retain(|apart| apart.process.is_usable());
         let fits = |apart: &&Apart| {
             apart.function == function
                 && apart.version == code.version
@@ -204,7 +205,7 @@ impl ProcessPool {
         if let Some(node) = slot.as_ref()
             && node.version == code.version
             && node.env == *env
-            && node.process.is_alive()
+            && node.process.is_usable()
         {
             return Ok(node.process.lease());
         }

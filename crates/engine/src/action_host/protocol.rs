@@ -95,6 +95,8 @@ pub(crate) struct PackageModule<'a> {
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum FromHost {
     Ready,
+    /// It fails what it runs and ends: nothing new is to be given to it.
+    Ending,
     Pong {
         token: u64,
     },
