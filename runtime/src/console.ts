@@ -1,7 +1,7 @@
 /** The `console` of functions: formats its arguments and hands finished lines to the engine. */
 
 import { inspect } from "./inspect.ts";
-import { isOwnFrame } from "./outcome.ts";
+import { isOwnFrame, rememberedFrames } from "./outcome.ts";
 
 export type LogLevel = "DEBUG" | "ERROR" | "WARN" | "INFO" | "LOG";
 
@@ -22,7 +22,7 @@ export function consoleMethods(
   timers: () => Map<string, number>,
   mapStack: (lines: string[]) => string[],
 ): ConsoleMethods {
-  const emit = (level: LogLevel, values: unknown[]): void => {
+  const emit = (level: LogLevel, values: unknown[], stack = ""): void => {
     const messages: string[] = [];
     let room = LINE_BYTES_MAX;
     let truncated = false;
@@ -40,6 +40,9 @@ export function consoleMethods(
         truncated ||= messages.length < values.length;
         break;
       }
+    }
+    if (stack !== "") {
+      messages.push(`${messages.pop() ?? ""}${stack}`);
     }
     write(level, messages, truncated);
   };
@@ -62,9 +65,10 @@ export function consoleMethods(
       }
     },
     trace: (...values) => {
-      const stack = new Error().stack ?? "";
-      raw("LOG", values.map(inspect).join(" "), []);
-      raw("LOG", mapStack(stack.split("\n").slice(1).filter((line) => !isOwnFrame(line))).join("\n"), []);
+      const error = new Error();
+      const stack = error.stack ?? "";
+      const lines = (rememberedFrames(error) ?? stack.split("\n").slice(1)).filter((line) => !isOwnFrame(line));
+      emit("LOG", values, mapStack(lines).map((line) => `\n${line}`).join(""));
     },
     time: (label = "default") => {
       const name = String(label);

@@ -108,6 +108,11 @@ export function rememberFrames(error: object, frames: string[]): void {
   frameMemory.set(error, frames);
 }
 
+/** The frames that were remembered of an error. */
+export function rememberedFrames(error: object): readonly string[] | undefined {
+  return frameMemory.get(error);
+}
+
 /** The frames of V8's stack text that belong to modules of the app, positions still those of the bundle. */
 function stackFrames(error: object): string[] {
   const stack: unknown = (error as { stack?: unknown }).stack;

@@ -560,7 +560,13 @@ function install(outside: Outside): object {
 
   const environment = new Proxy(Object.create(null) as Record<string, string>, {
     get(_target, name): string | undefined {
-      return typeof name === "string" ? host().env(name) : undefined;
+      if (typeof name !== "string") {
+        return undefined;
+      }
+      if (!/^[A-Za-z_$][A-Za-z0-9_$]*$/.test(name)) {
+        throw new Error(`Invalid environment variable name ${JSON.stringify(name)}: names have letters, digits and underscores`);
+      }
+      return host().env(name);
     },
     has(_target, name): boolean {
       return typeof name === "string" && host().env(name) !== undefined;

@@ -12,7 +12,7 @@ pub(crate) const GET_IN_TRANSACTION: &str = "Can't use storage.get() in queries 
 /// The feature behind an operation of an action.
 pub(crate) fn in_actions(op: &str) -> Option<&'static str> {
     match op {
-        "1.0/createServiceToken" | "1.0/getServiceUrl" => Some("Service tokens"),
+        "1.0/createServiceToken" | "1.0/getServiceUrl" => Some("Making service tokens"),
         _ => None,
     }
 }

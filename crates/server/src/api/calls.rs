@@ -362,12 +362,7 @@ pub(super) fn text(args: Box<RawValue>) -> String {
 }
 
 fn parse_path(path: &str) -> Result<FunctionPath, ApiError> {
-    path.parse().map_err(|error| {
-        ApiError::bad_request(
-            "BadConvexFunctionIdentifier",
-            format!("{path} is not a valid path to a Convex function. {error}"),
-        )
-    })
+    path.parse().map_err(|error| ApiError::bad_request("BadConvexFunctionIdentifier", format!("{error}")))
 }
 
 fn parse_component(path: &str) -> Result<ComponentPath, ApiError> {
