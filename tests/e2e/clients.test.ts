@@ -1,27 +1,16 @@
 import { ConvexHttpClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
 import { ConvexError } from "convex/values";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
-import { eventually, FreshetServer, sleep } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
-let server: FreshetServer;
-let app: TestApp;
 const open: WatchedClient[] = [];
 
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server, app } = await runApp("basic");
 
 afterEach(async () => {
   await Promise.all(open.splice(0).map((client) => client.close()));

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
+import { runApp } from "../src/running-app.ts";
 import { eventually, FreshetServer, freshetBinary, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 import { spawnSync } from "node:child_process";
@@ -9,19 +9,7 @@ import { spawnSync } from "node:child_process";
 const KILLS = 20;
 const CLIENTS = 4;
 
-let server: FreshetServer;
-let app: TestApp;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server } = await runApp("basic");
 
 describe("an engine that is killed", () => {
   it(

@@ -1,9 +1,8 @@
 /** The same calls in fresh processes give the same bytes: results, errors and console lines. */
 
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 
 const CALLS_MAX = 10_000;
 /** Each process gets this long; the second makes the calls that the first has made. */
@@ -11,19 +10,8 @@ const TIME_MAX_MS = 25_000;
 const AT_ONCE = 8;
 
 const seed = Number(process.env.FRESHET_SEED ?? Date.now() % 1_000_000_007);
-let app: TestApp | undefined;
-let server: FreshetServer;
 
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "determinism");
-  await app.push();
-});
-
-afterAll(async () => {
-  app?.delete();
-  await server.stop();
-});
+const { server } = await runApp("determinism");
 
 /** Answers by number of the call, without what is the request's alone. */
 async function answers(count: number): Promise<string[]> {

@@ -3,31 +3,16 @@
 import { makeFunctionReference } from "convex/server";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
 import { pattern, sha256, storedFiles, upload } from "../src/files.ts";
+import { runApp } from "../src/running-app.ts";
 import { eventually, FreshetServer, residentMegabytes, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 const MISSING = "00000000-0000-4000-8000-000000000000";
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
-
-beforeAll(async () => {
-  server = await FreshetServer.start({ args: ["--deleted-files-kept", "0"] });
-  app = new TestApp(server, "files");
-  await app.push();
-  calls = new Calls(server);
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server, calls } = await runApp("files", { args: ["--deleted-files-kept", "0"] });
 
 /** The file's address. */
 async function urlOf(id: string): Promise<string> {

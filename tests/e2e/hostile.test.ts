@@ -1,24 +1,12 @@
 import { ConvexHttpClient } from "convex/browser";
 import { WebSocket } from "ws";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
-import { FreshetServer } from "../src/server.ts";
 
-let server: FreshetServer;
-let app: TestApp;
+import { runApp } from "../src/running-app.ts";
 
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server } = await runApp("basic");
 
 /** Sends frames to a new socket and collects what comes back until it closes or `ms` have passed. */
 async function converse(frames: (string | Uint8Array)[], ms = 1_500): Promise<{ received: string[]; code: number | undefined; reason: string }> {

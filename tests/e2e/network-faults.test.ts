@@ -1,12 +1,12 @@
 /** Clients behind a bad network, and an engine that is killed meanwhile: nothing is lost, repeated, or shown that never was. */
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
 import { FaultyProxy } from "../src/faulty-proxy.ts";
 import { Randomness } from "../src/randomness.ts";
-import { FreshetServer, sleep } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 const CLIENTS = 4;
@@ -15,19 +15,7 @@ const MUTATIONS = 250;
 const IN_FLIGHT = 5;
 const KILLS = 2;
 
-let server: FreshetServer;
-let app: TestApp;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server } = await runApp("basic");
 
 describe("a bad network", () => {
   it(`applies ${CLIENTS * MUTATIONS} mutations once each and in order, and shows only what was`, { timeout: 150_000 }, async () => {

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
-import { eventually, freePort, FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, freePort } from "../src/server.ts";
 
 const FUNCTIONS = `
 import { v } from "convex/values";
@@ -44,23 +44,12 @@ export const states = query({
 });
 `;
 
-let server: FreshetServer;
-let app: TestApp;
-let watchPort: number;
-
-beforeAll(async () => {
-  watchPort = await freePort();
-  server = await FreshetServer.start({
-    args: ["--lanes", "2", "--log-format", "json", "--metrics-listen", `127.0.0.1:${watchPort}`, "--scheduled-max", "20", "--queue-wait-ms", "60000"],
-  });
-  app = new TestApp(server, "basic");
-  app.write("convex/watched.ts", FUNCTIONS);
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
+const watchPort = await freePort();
+const { server, app } = await runApp("basic", {
+  args: ["--lanes", "2", "--log-format", "json", "--metrics-listen", `127.0.0.1:${watchPort}`, "--scheduled-max", "20", "--queue-wait-ms", "60000"],
+  prepare: (app) => {
+    app.write("convex/watched.ts", FUNCTIONS);
+  },
 });
 
 async function asAdmin(path: string, body?: object): Promise<{ status: number; text: string; json: () => unknown }> {

@@ -1,26 +1,13 @@
 /** Queries that are not deployed: `convex run --inline-query`, and the endpoint behind it that other tools call. */
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-  await app.push();
-  for (const [author, body] of [["ada", "one"], ["bob", "two"], ["ada", "three"]]) {
-    await app.convex("run", "messages:send", JSON.stringify({ author, body }));
-  }
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server, app } = await runApp("basic");
+for (const [author, body] of [["ada", "one"], ["bob", "two"], ["ada", "three"]]) {
+  await app.convex("run", "messages:send", JSON.stringify({ author, body }));
+}
 
 async function inline(query: string): Promise<unknown> {
   const ran = await app.convex("run", "--inline-query", query);

@@ -1,47 +1,32 @@
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
-let other: Server;
-let url: string;
-
-beforeAll(async () => {
-  other = createServer((request, response) => {
-    if (request.url === "/never") {
-      return;
-    }
-    if (request.url === "/redirect") {
-      response.writeHead(302, { Location: "/landed" }).end();
-      return;
-    }
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => {
-      response.writeHead(200, { "X-Seen": String(request.headers["x-a"] ?? "") });
-      response.end(request.url === "/landed" ? "landed" : Buffer.concat(chunks));
-    });
+const other = createServer((request, response) => {
+  if (request.url === "/never") {
+    return;
+  }
+  if (request.url === "/redirect") {
+    response.writeHead(302, { Location: "/landed" }).end();
+    return;
+  }
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    response.writeHead(200, { "X-Seen": String(request.headers["x-a"] ?? "") });
+    response.end(request.url === "/landed" ? "landed" : Buffer.concat(chunks));
   });
-  await new Promise<void>((ready) => other.listen(0, "127.0.0.1", ready));
-  url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
-  server = await FreshetServer.start();
-  app = new TestApp(server, "platform");
-  await app.push();
-  calls = new Calls(server);
 });
+await new Promise<void>((ready) => other.listen(0, "127.0.0.1", ready));
+const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+const { server, calls } = await runApp("platform");
 
-afterAll(async () => {
+afterAll(() => {
   other.close();
   other.closeAllConnections();
-  app.delete();
-  await server.stop();
 });
 
 describe("the platform that functions run on", () => {

@@ -1,29 +1,19 @@
 /** Rules of the protocol and of the HTTP API that no client of ours happens to need, with frames and requests written by hand. */
 
 import { WebSocket } from "ws";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 
 type Frame = Record<string, unknown> & { type: string };
 
-let server: FreshetServer;
-let app: TestApp;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-  app.write(
-    "convex/addresses.ts",
-    'import { query } from "./_generated/server";\nexport const both = query({ args: {}, handler: () => [process.env.CONVEX_CLOUD_URL, process.env.CONVEX_SITE_URL] });\n',
-  );
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
+const { server } = await runApp("basic", {
+  prepare: (app) => {
+    app.write(
+      "convex/addresses.ts",
+      'import { query } from "./_generated/server";\nexport const both = query({ args: {}, handler: () => [process.env.CONVEX_CLOUD_URL, process.env.CONVEX_SITE_URL] });\n',
+    );
+  },
 });
 
 async function post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<{ status: number; answer: Record<string, unknown> }> {

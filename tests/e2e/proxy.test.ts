@@ -6,33 +6,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { ConvexHttpClient } from "convex/browser";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
-import { eventually, FreshetServer, freePort } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, freePort } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 const hasCaddy = spawnSync("caddy", ["version"]).status === 0;
 
-let server: FreshetServer;
-let app: TestApp;
-let proxyPort: number;
-
-beforeAll(async () => {
-  proxyPort = await freePort();
-  server = await FreshetServer.start({
+const proxyPort = await freePort();
+const { server } = await runApp("basic", {
     singlePort: true,
     args: ["--origin", `http://127.0.0.1:${proxyPort}/backend`, "--client-ip-header", "x-forwarded-for"],
   });
-  app = new TestApp(server, "basic");
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
 
 let uses = 0;
 

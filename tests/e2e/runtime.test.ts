@@ -9,12 +9,10 @@ import { ConvexError } from "convex/values";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
-import { eventually, FreshetServer, residentMegabytes, sleep } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, residentMegabytes, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
-let server: FreshetServer;
-let app: TestApp;
 const open: WatchedClient[] = [];
 
 /** Runs every second once it is pushed. */
@@ -26,17 +24,12 @@ crons.interval("tick", { seconds: 1 }, internal.runtime.appendLater, { session: 
 export default crons;
 `;
 
-beforeAll(async () => {
-  // So little that a busy machine fills it before the time is up.
-  server = await FreshetServer.start({ args: ["--function-memory-mb", "64"] });
-  app = new TestApp(server, "basic");
-  app.write("convex/crons.ts", CRONS);
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
+// So little that a busy machine fills it before the time is up.
+const { server, app } = await runApp("basic", {
+  args: ["--function-memory-mb", "64"],
+  prepare: (app) => {
+    app.write("convex/crons.ts", CRONS);
+  },
 });
 
 afterEach(async () => {

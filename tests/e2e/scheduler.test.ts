@@ -1,36 +1,24 @@
 /** Scheduled functions: order, exactly once across crashes, canceling from outside, and many of them at once. */
 
 import { makeFunctionReference } from "convex/server";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
-import { eventually, FreshetServer, sleep } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
 /** Watches some of what jobs write. */
-let live: WatchedClient;
 
 const HOUR_MS = 3_600_000;
 
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "scheduler");
-  await app.push();
-  calls = new Calls(server);
-  live = new WatchedClient(server);
-  for (const group of ["third", "second", "first", "from an action", "failing", "killed", "killed actions"]) {
-    live.onUpdate(makeFunctionReference<"query">("jobs:runs"), { group }, () => undefined);
-  }
-});
+const { server, calls } = await runApp("scheduler");
+const live = new WatchedClient(server);
+for (const group of ["third", "second", "first", "from an action", "failing", "killed", "killed actions"]) {
+  live.onUpdate(makeFunctionReference<"query">("jobs:runs"), { group }, () => undefined);
+}
 
 afterAll(async () => {
   await live.close();
-  app.delete();
-  await server.stop();
 });
 
 async function schedule(target: string, group: string, count: number, { from = 0, delayMs = 0 } = {}): Promise<string[]> {

@@ -3,11 +3,11 @@
 import type { AddressInfo } from "node:net";
 import { ConvexClient } from "convex/browser";
 import { WebSocket, WebSocketServer } from "ws";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 
 import { api } from "../apps/basic/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
-import { eventually, FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 import { WatchingProxy } from "../src/watching-proxy.ts";
 
@@ -21,15 +21,9 @@ interface Transition {
 /** What becomes of a Transition; `undefined` when it gets lost. */
 type Lie = (frame: Transition) => Transition | undefined;
 
-let server: FreshetServer;
-let app: TestApp;
 const liars: WebSocketServer[] = [];
 
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-  await app.push();
-});
+const { server } = await runApp("basic");
 
 afterEach(() => {
   for (const liar of liars.splice(0)) {
@@ -38,11 +32,6 @@ afterEach(() => {
     });
     liar.close();
   }
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
 });
 
 /** A server that tells lies about the Transitions of the real one. Returns its port. */

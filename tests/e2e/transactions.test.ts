@@ -1,11 +1,10 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { makeFunctionReference } from "convex/server";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
-import { eventually, FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 const HELP = "Consider using smaller limits in your queries, paginating your queries, or using indexed queries with a selective index range expressions.";
@@ -21,21 +20,10 @@ interface Outcome {
   metrics: Record<string, Metric>;
 }
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "schema");
-  calls = new Calls(server);
-  cpSync(join(app.dir, "schemas/ledger.ts"), join(app.dir, "convex/schema.ts"));
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
+const { server, app, calls } = await runApp("schema", {
+  prepare: (app) => {
+    cpSync(join(app.dir, "schemas/ledger.ts"), join(app.dir, "convex/schema.ts"));
+  },
 });
 
 async function clear(): Promise<void> {

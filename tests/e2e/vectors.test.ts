@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import type { Hit, Search } from "../apps/vectors/convex/search.ts";
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
-import { eventually, FreshetServer, sleep } from "../src/server.ts";
+import type { TestApp } from "../src/app.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, sleep } from "../src/server.ts";
 
 const DIMENSIONS = 32;
 const ROWS = 2500;
@@ -16,28 +16,18 @@ interface Item {
   group?: string | null | bigint;
 }
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
 /** The documents with vectors that there are. */
 let items: Item[] = [];
 
-beforeAll(async () => {
-  console.log(`FRESHET_SEED=${SEED}`);
-  server = await FreshetServer.start();
-  app = new TestApp(server, "vectors");
-  calls = new Calls(server);
-  useIndex('.vectorIndex("by_embedding", { vectorField: "embedding", dimensions: 32, filterFields: ["group", "meta.kind"] })');
-  await app.push();
+console.log(`FRESHET_SEED=${SEED}`);
+const { server, app, calls } = await runApp("vectors", {
+  prepare: (made) => {
+    useIndex('.vectorIndex("by_embedding", { vectorField: "embedding", dimensions: 32, filterFields: ["group", "meta.kind"] })', made);
+  },
 });
 
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
-
-function useIndex(indexes: string): void {
-  app.write(
+function useIndex(indexes: string, target?: TestApp): void {
+  (target ?? app).write(
     "convex/schema.ts",
     `import { defineSchema, defineTable } from "convex/server";\nimport { v } from "convex/values";\nexport default defineSchema({ items: defineTable(v.any())${indexes}, empty: defineTable(v.any()) });\n`,
   );
