@@ -14,6 +14,7 @@ use crate::actors::Actors;
 use crate::disk::{Disk, Faults};
 use crate::inspection::{self, Numbers};
 use crate::plan::{Plan, Trouble};
+use crate::readings::Readings;
 use crate::sabotage::{self, Sabotage};
 use crate::violation::{Checked, Violation, check};
 
@@ -149,6 +150,10 @@ impl World {
         let lost = actors.history.forget_after(point);
         actors.note(&format!("{lost} commits are lost"));
         actors.readings.forget_after(point);
+        if self.deceived && point == Timestamp::ZERO {
+            // Not even the making of the database has survived, and with it the secret of the cursors.
+            actors.readings = Readings::default();
+        }
         actors.judge(outcome);
         actors.acknowledged = point;
         actors.enter(database.clone(), wrapped, self.plan.clients);
