@@ -21,7 +21,8 @@ pub struct DatabaseOptions {
     pub queue_commits_max: usize,
     /// How long a commit is held back before it fails as overloaded.
     pub queue_wait_max: Duration,
-    /// How long ordinary commits wait for the holder of the exclusive token.
+    /// How long ordinary commits wait for the holder of the exclusive token. Longer than any transaction takes: one that is slow
+    /// must not lose its protection, only one that hangs.
     pub exclusive_wait_max: Duration,
     /// How long commits stay in the log on disk.
     pub log_retention: Duration,
@@ -49,7 +50,7 @@ impl Default for DatabaseOptions {
             queue_bytes_max: 64 << 20,
             queue_commits_max: 16_384,
             queue_wait_max: Duration::from_secs(10),
-            exclusive_wait_max: Duration::from_secs(1),
+            exclusive_wait_max: Duration::from_secs(20),
             log_retention: Duration::from_secs(2 * 24 * 3600),
             user_tables_max: 10_000,
             document_cache_bytes: 64 << 20,

@@ -118,6 +118,8 @@ impl Engine {
             store.clone(),
             DatabaseOptions {
                 log_retention: Duration::from_secs(config.log_retention_s),
+                // Whoever takes longer than a function may, hangs.
+                exclusive_wait_max: config.limits.calls().total_time_max + Duration::from_secs(5),
                 vectors: VectorOptions {
                     directory: Some(config.data_dir.join("vectors")),
                     memory_bytes: config.vector_memory_mb << 20,
