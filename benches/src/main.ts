@@ -2,7 +2,7 @@
 
 import process from "node:process";
 
-const NAMES = ["startup", "recovery", "tokens", "transfer", "reads", "growth", "fanout", "calls", "deploy", "scheduler", "files"];
+const NAMES = ["startup", "recovery", "tokens", "transfer", "reads", "growth", "fanout", "calls", "deploy", "hostile", "scheduler", "files"];
 // Options belong to the one benchmark that is named first.
 const options = process.argv.findIndex((argument) => argument.startsWith("-"));
 const wanted = process.argv.slice(2, options === -1 ? undefined : options);

@@ -36,7 +36,7 @@ enum Command {
     Ci,
     /// Build for speed and run the benchmarks, all or one
     Bench {
-        /// The benchmark: startup, recovery, tokens, transfer, reads, growth, fanout, calls, deploy, scheduler, files, search or vectors
+        /// The benchmark: startup, recovery, tokens, transfer, reads, growth, fanout, calls, deploy, hostile, scheduler, files, search or vectors
         name: Option<String>,
         /// Options of that benchmark; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
