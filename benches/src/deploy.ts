@@ -18,14 +18,15 @@ const USAGE = `cargo xtask bench deploy [options]
   --pushes N           [50]
   --sockets N          each with two subscriptions [200]
   --callers N          clients that call one function after another [4]
-  --rest N             seconds between the last push and the look at memory [60]
+  --warm N             seconds of the same load before the first push and the first look at memory [60]
+  --rest N             seconds between the last push and the next look at memory, under the same load [60]
   --server-args="..."  more arguments for \`freshet serve\``;
 
-const options = new Options(USAGE, { pushes: "50", sockets: "200", callers: "4", rest: "60", "server-args": "" });
+const options = new Options(USAGE, { pushes: "50", sockets: "200", callers: "4", warm: "60", rest: "60", "server-args": "" });
 const GAP_MS_MAX = 100;
 const GROWTH_MAX = 1.2;
-/** Seconds of load without pushes, to compare with. */
-const QUIET_SECONDS = 10;
+/** How long connecting and subscribing takes at most. */
+const SETTLING_MS = 5_000;
 
 const server = await FreshetServer.start({ args: options.words("server-args") });
 const app = new BenchApp(server, "calls");
@@ -50,9 +51,10 @@ try {
     httpCall(server.url, "action", "calls:emptyAction", number),
   ];
   const callers = new Callers(Array.from({ length: options.number("callers") }, (_, index) => kinds[index % kinds.length] as () => Promise<void>));
-  await sleep(5_000);
+  await sleep(SETTLING_MS);
   callers.take();
-  await sleep(QUIET_SECONDS * 1000);
+  // As long as after the pushes: what calls leave behind for a while (answers above all) is then in both figures.
+  await sleep(options.number("warm") * 1000);
   const quiet = callers.take();
   const memory = (): number => residentMegabytes(server.enginePid());
   const before = memory();

@@ -95,6 +95,8 @@ export interface Addon {
   laneCountsArrayBuffers(lane: number): boolean;
   /** An invocation, an empty text when nothing came in time, or nothing when the engine closes. */
   laneNext(lane: number, timeoutMs: number): string | null;
+  /** Gives back what ended calls have left, which takes milliseconds. False: another lane is at it, so that this one is there for calls. */
+  laneTidy(lane: number): boolean;
   /** JSON text of `NewestCode`, if there is any. */
   laneNewestCode(lane: number): string | null;
   /** JSON text of `ImportPhase`. */

@@ -19,6 +19,7 @@ import { CodeCache } from "./modules.ts";
 import { describeThrown, payload } from "./outcome.ts";
 import { protectThread, SHARED_CLASSES } from "./realm.ts";
 import { classesWithPrototypes, SharedObjects } from "./shared-objects.ts";
+import { Tidying } from "./tidying.ts";
 import { RealmStock, TransactionRun } from "./transaction.ts";
 import { WarmRealms } from "./warm.ts";
 import { guardCalls } from "./web-guards.ts";
@@ -57,6 +58,7 @@ countArrayBuffers();
 const realms = new RealmStock();
 const cache = new CodeCache();
 const warmRealms = new WarmRealms(lane, addon, cache);
+const tidying = new Tidying();
 /** What calls can change of the objects that all realms share; nothing while those are protected. */
 const shared = isProtected ? undefined : new SharedObjects(classesWithPrototypes(Object.values(SHARED_CLASSES)));
 if (isProtected) {
@@ -100,7 +102,7 @@ function serve(): void {
     // Look without waiting first: an idle moment is the time to prepare for the next call.
     let next = addon.laneNext(lane, 0);
     while (next === "") {
-      next = addon.laneNext(lane, prepare() ? 0 : IDLE_MS);
+      next = addon.laneNext(lane, prepare() ? 0 : tidy());
     }
     if (next === null) {
       process.exit(0);
@@ -119,8 +121,28 @@ function serve(): void {
 /** Uses an idle moment. Returns whether there was anything to do. */
 function prepare(): boolean {
   const isPreparing = warmRealms.prepare();
+  if (isPreparing) {
+    tidying.codeChanged(performance.now());
+  }
   drainMicrotasks();
   return realms.restock() || isPreparing;
+}
+
+/** Gives memory back when it is time. Returns how long the lane may sleep, unless something happens. */
+function tidy(): number {
+  const now = performance.now();
+  const wait = tidying.waitMs(now);
+  if (wait > 0) {
+    return Math.min(wait, IDLE_MS);
+  }
+  warmRealms.forgetOlder();
+  if (addon.laneTidy(lane)) {
+    tidying.done();
+    heapRecord.note(v8.getHeapStatistics().used_heap_size);
+  } else {
+    tidying.postpone(now);
+  }
+  return 0;
 }
 
 /** Drives a run as far as microtasks take it. False when only the event loop can take it further. */
@@ -185,6 +207,7 @@ function finish(run: TransactionRun): void {
     process.exit(EXIT_ROTATE);
   }
   heapRecord.note(used);
+  tidying.callEnded(performance.now());
 }
 
 // The module's own evaluation is a microtask; microtasks can be drained by hand only outside of it.

@@ -146,6 +146,15 @@ export class WarmRealms {
     this.#version(codeVersion).unshareable.add(modulePath);
   }
 
+  /** Forgets all versions but the one that was used or prepared last. */
+  forgetOlder(): void {
+    for (const version of this.#versions.keys()) {
+      if (version !== this.#newest) {
+        this.#versions.delete(version);
+      }
+    }
+  }
+
   /**
    * Evaluates the modules of new code ahead of its first call, as far as they can be without one. Returns whether there
    * was anything to do. To be called when the lane has nothing to run; microtasks have to be drained afterwards.

@@ -45,6 +45,7 @@ export class FakeEngine implements Addon {
   laneCountsArrayBuffers = refuse;
   laneMapStack = (_lane: number, lines: string[]): string[] => lines.map((line) => line.replace("m.js", "m.ts"));
   laneNext = refuse;
+  laneTidy = refuse;
   laneNewestCode = (): string | null => null;
   laneImportPhase = (): string => JSON.stringify({ seed: "02".repeat(32), timeMs: 1_600_000_000_000 });
   laneSeed = (): string => this.seed.repeat(32);

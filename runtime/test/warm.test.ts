@@ -40,6 +40,17 @@ describe("a module", () => {
     expect(await results(of, "f")).toEqual([1]);
   });
 
+  it("of an earlier version is kept for calls that still run it, until older ones are forgotten", async () => {
+    const of = lane(COUNTER, "reuse");
+    const inVersion = async (version: string): Promise<unknown> => {
+      of.engine.version = version;
+      return (await results(of, "f"))[0];
+    };
+    expect([await inVersion("1"), await inVersion("2"), await inVersion("1"), await inVersion("2")]).toEqual([1, 1, 2, 2]);
+    of.warmRealms.forgetOlder();
+    expect([await inVersion("2"), await inVersion("1")]).toEqual([3, 1]);
+  });
+
   it("is evaluated for each call when that does not come out the same every time", async () => {
     for (const impure of ["Math.random()", "crypto.randomUUID()", "console.log('evaluated')"]) {
       const calls: string[] = [];

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::array_buffers::ArrayBufferBound;
+use crate::memory_return;
 use crate::thread_time::ThreadTime;
 use crate::urgency::{ThreadId, Urgency};
 use crate::v8_isolate::Isolate;
@@ -205,11 +206,21 @@ impl LaneThread {
         *self.time.lock() = None;
         *self.urgency.lock() = None;
         *self.isolate.lock() = None;
-        let condemned = self.condemned.lock().take();
-        if condemned.is_some_and(|it| matches!(it.verdict, Verdict::OutOfMemory | Verdict::MemoryWasFull)) {
-            give_memory_back();
+        memory_return::request();
+        self.condemned.lock().take()
+    }
+
+    /// Collects the garbage of what has run in the thread, for milliseconds, and has it returned to the system. On the
+    /// thread itself, between calls.
+    pub(crate) fn tidy(&self) {
+        let began = Instant::now();
+        let isolate = *self.isolate.lock();
+        if let Some(isolate) = isolate {
+            isolate.collect_garbage();
         }
-        condemned
+        memory_return::collect(true);
+        memory_return::request();
+        tracing::debug!(lane = self.lane, took = ?began.elapsed(), "a lane gave memory back");
     }
 
     /// The heap is almost full, on the thread itself. Returns the new limit.
@@ -232,15 +243,6 @@ impl LaneThread {
         let attempt = *self.attempt.lock();
         self.condemn(verdict, attempt);
         self.await_order();
-    }
-}
-
-/// Has the C library's allocator return to the system what a thread that is gone has freed; by itself it keeps most of it.
-fn give_memory_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: may be called at any time, on any thread.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 

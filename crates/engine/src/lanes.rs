@@ -174,11 +174,11 @@ impl Lanes {
         };
         let condemned = slot.thread.ended();
         slot.record.end();
-        slot.lane.forget_preparations(known_reason(reason, condemned));
+        slot.lane.thread_lost(known_reason(reason, condemned));
         let running = slot.lane.clock().map(|clock| clock.attempt);
         match failure(reason, memory_was_full, condemned, running) {
             Some(failure) => slot.lane.abandon(failure),
-            None => slot.lane.start_over(),
+            None => slot.lane.hand_over(),
         }
         condemned.is_none() && reason == "crashed"
     }

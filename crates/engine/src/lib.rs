@@ -22,6 +22,7 @@ mod flight_record;
 mod lane_thread;
 mod lanes;
 pub mod launch;
+mod memory_return;
 mod node_packages;
 mod thread_time;
 mod urgency;

@@ -1,5 +1,5 @@
 //! A handful of V8's own functions, which every `node` exports and Node-API does not offer: hearing that a heap is almost
-//! full before V8 ends the whole process, and counting memory outside of the heap.
+//! full before V8 ends the whole process, counting memory outside of the heap, and collecting garbage.
 //!
 //! They are looked up by their mangled names when the engine starts. Where one is missing, its caller goes without. Nothing here decides whether something is to end.
 
@@ -26,6 +26,7 @@ struct Functions {
     add_near_heap_limit: unsafe extern "C" fn(*mut c_void, NearHeapLimit, *mut c_void),
     adjust_external: Option<unsafe extern "C" fn(*mut c_void, i64) -> i64>,
     allocator: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_void>,
+    low_memory: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
 /// `v8::Isolate::TryGetCurrent()`; unlike `GetCurrent` it may be asked on any thread.
@@ -40,6 +41,8 @@ const ADJUST_EXTERNAL: [&CStr; 2] = [
 ];
 /// `v8::Isolate::GetArrayBufferAllocator()`.
 const ALLOCATOR: &CStr = c"_ZN2v87Isolate23GetArrayBufferAllocatorEv";
+/// `v8::Isolate::LowMemoryNotification()`.
+const LOW_MEMORY: &CStr = c"_ZN2v87Isolate21LowMemoryNotificationEv";
 
 fn functions() -> Option<&'static Functions> {
     static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
@@ -65,6 +68,9 @@ fn functions() -> Option<&'static Functions> {
                         std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> *mut c_void>(
                             found,
                         )
+                    }),
+                    low_memory: symbol(LOW_MEMORY).map(|found| {
+                        std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found)
                     }),
                 })
             }
@@ -103,6 +109,15 @@ impl Isolate {
         let adjust = functions()?.adjust_external?;
         // SAFETY: a change by nothing only reads the atomic counter; the caller knows that the isolate lives.
         usize::try_from(unsafe { adjust(self.0, 0) }).ok()
+    }
+
+    /// Collects all garbage and shrinks the heap to what is left, which takes milliseconds; nothing where this Node has no
+    /// way to ask for it. On the isolate's thread.
+    pub(crate) fn collect_garbage(self) {
+        if let Some(collect) = functions().and_then(|functions| functions.low_memory) {
+            // SAFETY: an isolate of the calling thread, which is in the midst of a call from JavaScript.
+            unsafe { collect(self.0) }
+        }
     }
 
     /// The `v8::ArrayBuffer::Allocator` of the isolate. On the isolate's thread.

@@ -31,6 +31,7 @@ use crate::crash_signals;
 use crate::flight_record::FlightRecord;
 use crate::lanes::Lanes;
 use crate::launch::{EngineConfig, ReadyReport, node_flags};
+use crate::memory_return;
 use crate::node_packages::NodePackages;
 
 /// How long the engine waits for one that is about to end.
@@ -100,9 +101,12 @@ impl Engine {
         let record = FlightRecord::create(&directory.flight_record_file(), config.lanes.max(1))
             .map_err(|error| EngineError::Failed(format!("cannot write to the data directory: {error}")))?;
         crash_signals::note_in(record.clone());
+        memory_return::start()
+            .map_err(|error| EngineError::Failed(format!("cannot start threads: {error}")))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("freshet-io")
+            .on_thread_park(memory_return::before_waiting)
             .build()
             .map_err(|error| EngineError::Failed(format!("cannot start threads: {error}")))?;
         let _inside = runtime.enter();

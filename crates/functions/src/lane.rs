@@ -2,11 +2,11 @@
 //!
 //! A host takes a call with [`Lane::next`], runs it, turns its host calls into [`Lane::syscall`], and reports what came
 //! of it with [`Lane::finish`]. Host calls execute inside `syscall`, on the V8 thread. Nested calls are a stack. The host
-//! makes one call at a time, except for [`Lane::clock`], [`Lane::abandon`] and [`Lane::start_over`], which a watchdog may
+//! makes one call at a time, except for [`Lane::clock`], [`Lane::abandon`] and [`Lane::hand_over`], which a watchdog may
 //! use at any moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -62,6 +62,8 @@ pub struct Lane {
     preparations: AtomicU64,
     /// Those for which the host has asked for the newest code.
     prepared: AtomicU64,
+    /// Whether its V8 thread is gone and no other has asked for a call yet.
+    is_absent: AtomicBool,
     /// Apart from `state`, which is held during host calls: a watchdog must not wait for them.
     timer: Mutex<Option<Timer>>,
 }
@@ -91,6 +93,7 @@ impl Lane {
             state: Mutex::default(),
             preparations: AtomicU64::new(0),
             prepared: AtomicU64::new(u64::MAX),
+            is_absent: AtomicBool::new(false),
             timer: Mutex::new(None),
         }
     }
@@ -98,6 +101,9 @@ impl Lane {
     /// The next call to run; blocks up to `timeout`. A mutation that met a conflict comes back at once.
     pub fn next(&self, timeout: Duration) -> LaneNext {
         let deadline = Instant::now() + timeout;
+        if self.is_absent.load(Ordering::Relaxed) && self.is_absent.swap(false, Ordering::Relaxed) {
+            self.queue.lane_returned();
+        }
         loop {
             let again = self.state.lock().again.take();
             let queued = match again {
@@ -248,8 +254,7 @@ impl Lane {
         self.settle(queued, |queued| attempt.abandon(&queued.call, failure, clock));
     }
 
-    /// Takes the call back, to be begun again by whoever asks for the next one: its V8 thread was lost for a reason that
-    /// is not the call's. It has had no effect yet. May be called from any thread, like [`Lane::abandon`].
+    /// Takes the call back, to be begun again by whoever asks for the next one. It has had no effect yet.
     pub fn start_over(&self) {
         let mut state = self.state.lock();
         if let Some((queued, _)) = state.running.take() {
@@ -259,10 +264,24 @@ impl Lane {
         }
     }
 
-    /// The V8 thread was replaced, for a reason that is known by this word: what was prepared is gone with it.
-    pub fn forget_preparations(&self, reason: &'static str) {
+    /// Hands the call to whichever lane is free next: its V8 thread was lost for a reason that is not the call's. It has
+    /// had no effect yet. May be called from any thread, like [`Lane::abandon`].
+    pub fn hand_over(&self) {
+        self.start_over();
+        let again = self.state.lock().again.take();
+        if let Some(queued) = again {
+            self.queue.give_back(queued);
+        }
+    }
+
+    /// The V8 thread is gone, for a reason that is known by this word, and what was prepared with it. Until another one asks
+    /// for a call, the others know that there is a lane less.
+    pub fn thread_lost(&self, reason: &'static str) {
         self.queue.meters().replaced(reason);
         self.prepared.store(u64::MAX, Ordering::Relaxed);
+        if !self.is_absent.swap(true, Ordering::Relaxed) {
+            self.queue.lane_lost();
+        }
     }
 
     /// How long the current call has been running; `None` between calls.
@@ -328,6 +347,6 @@ impl Drop for Lane {
         if let Some(queued) = state.again.take() {
             self.queue.give_back(queued);
         }
-        self.queue.lane_gone();
+        self.queue.lane_gone(!*self.is_absent.get_mut());
     }
 }

@@ -6,18 +6,19 @@
 //! its calls, not by all of them. A line that was empty starts from where the others are: nobody saves up time.
 //!
 //! Lanes cannot be taken back from a call. So that short calls need not wait for one to end, functions whose calls are
-//! slow leave one lane to others, where there are two or more.
+//! slow leave one lane to others, where there are two or more. Where a lane has just lost its thread to a call, the lanes
+//! are few: then functions of which nothing is known count as slow, too, lest one like the last takes what is left.
 //!
 //! Knows nothing of calls; its values are whatever waits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use freshet_values::FunctionPath;
 use rustc_hash::FxHashMap;
 
 /// Average time of a call from which its function counts as slow.
-const SLOW_US: u64 = 100_000;
+const SLOW: Duration = Duration::from_millis(100);
 /// How much the newest call counts for a function's average time: one part in so many.
 const AVERAGE_SHARE: u64 = 4;
 /// Lines of functions without calls that are kept, for what is known of their times.
@@ -32,15 +33,28 @@ struct Line<T> {
     calls: BTreeMap<i64, T>,
     /// Lane time that it was charged, in microseconds; less is earlier.
     charged_us: u64,
-    /// Average time of a call.
+    /// Average time of a call; 0 when none has ended yet.
     average_us: u64,
     running: usize,
 }
 
 impl<T> Line<T> {
     fn is_slow(&self) -> bool {
-        self.average_us >= SLOW_US
+        u128::from(self.average_us) >= SLOW.as_micros()
     }
+
+    fn is_unknown(&self) -> bool {
+        self.average_us == 0
+    }
+}
+
+/// How many lanes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneCount {
+    /// As configured.
+    pub(crate) all: usize,
+    /// Those that have a thread at the moment.
+    pub(crate) present: usize,
 }
 
 /// Calls that wait, by function.
@@ -53,8 +67,9 @@ pub(crate) struct LaneOrder<T> {
     /// What the line that was served last had been charged.
     clock_us: u64,
     waiting: usize,
-    /// Calls of slow functions that run.
-    slow_running: usize,
+    /// Calls that run, at most one for each lane: when they began, and whether that of a slow function did.
+    running: Vec<(TurnId, Instant, bool)>,
+    next_turn: u64,
 }
 
 impl<T> Default for LaneOrder<T> {
@@ -66,18 +81,24 @@ impl<T> Default for LaneOrder<T> {
             ready: BTreeSet::new(),
             clock_us: 0,
             waiting: 0,
-            slow_running: 0,
+            running: Vec::new(),
+            next_turn: 0,
         }
     }
 }
 
+/// Number of a call that got a lane. Never given out twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TurnId(u64);
+
 /// A call that got a lane; goes back to [`LaneOrder::ended`].
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
+    id: TurnId,
     line: LineId,
     /// What the function was charged in advance.
     charged_us: u64,
-    was_slow: bool,
+    began: Instant,
 }
 
 impl<T> LaneOrder<T> {
@@ -139,33 +160,47 @@ impl<T> LaneOrder<T> {
         Some(call)
     }
 
-    /// The call whose turn it is, of those that may have one of `lanes` lanes now.
-    pub(crate) fn pop(&mut self, lanes: usize) -> Option<(T, Turn)> {
-        let has_room_for_slow = lanes < 2 || self.slow_running + 1 < lanes;
+    /// The call whose turn it is `now`, of those that may have a lane.
+    pub(crate) fn pop(&mut self, lanes: LaneCount, now: Instant) -> Option<(T, Turn)> {
+        let is_short_of_lanes = lanes.present < lanes.all;
+        let mut has_room_for_slow = None;
         let lines = &self.lines;
         let mut ready = self.ready.iter();
-        let next @ (charged_us, ticket, id) =
-            *ready.find(|(_, _, id)| has_room_for_slow || !lines[id].is_slow())?;
+        let next @ (charged_us, ticket, id) = *ready.find(|(_, _, id)| {
+            let line = &lines[id];
+            let leaves_one = line.is_slow() || is_short_of_lanes && line.is_unknown();
+            !leaves_one || *has_room_for_slow.get_or_insert_with(|| self.has_room_for_slow(lanes, now))
+        })?;
         self.ready.remove(&next);
         let line = self.lines.get_mut(&id).expect("a line that is ready exists");
         let call = line.calls.remove(&ticket).expect("a line that is ready has this call");
         self.waiting -= 1;
         self.clock_us = self.clock_us.max(charged_us);
         // In advance, what it usually takes: other lanes must not find the same line to be the first again.
-        let turn = Turn { charged_us: line.average_us, was_slow: line.is_slow(), line: id };
+        let turn = Turn { id: TurnId(self.next_turn), line: id, charged_us: line.average_us, began: now };
+        self.next_turn += 1;
+        self.running.push((turn.id, now, line.is_slow()));
         line.charged_us += turn.charged_us;
         line.running += 1;
-        self.slow_running += usize::from(turn.was_slow);
         if let Some((next, _)) = line.calls.first_key_value() {
             self.ready.insert((line.charged_us, *next, id));
         }
         Some((call, turn))
     }
 
-    /// A call has given its lane back, after having had it for so long.
-    pub(crate) fn ended(&mut self, turn: &Turn, took: Duration) {
+    /// Whether a call that may take long leaves a lane to others. One that has had its lane for long counts as slow,
+    /// whatever was known of its function.
+    fn has_room_for_slow(&self, lanes: LaneCount, now: Instant) -> bool {
+        let is_slow = |began: Instant| now.saturating_duration_since(began) >= SLOW;
+        let slow = self.running.iter().filter(|(_, began, was_slow)| *was_slow || is_slow(*began)).count();
+        lanes.all < 2 || slow + 1 < lanes.present
+    }
+
+    /// A call has given its lane back.
+    pub(crate) fn ended(&mut self, turn: &Turn, now: Instant) {
+        let took = now.saturating_duration_since(turn.began);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.slow_running -= usize::from(turn.was_slow);
+        self.running.retain(|(id, ..)| *id != turn.id);
         let Some(line) = self.lines.get_mut(&turn.line) else { return };
         line.running -= 1;
         line.average_us = if line.average_us == 0 {
@@ -199,12 +234,18 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// So many lanes, which all have a thread.
+    fn lanes(all: usize) -> LaneCount {
+        LaneCount { all, present: all }
+    }
+
     /// Runs `rounds` calls one after the other in one lane; a call of `slow` takes a second, others a millisecond.
     fn run(order: &mut LaneOrder<&'static str>, rounds: usize) -> Vec<&'static str> {
         let mut served = Vec::new();
         for _ in 0..rounds {
-            let Some((call, turn)) = order.pop(1) else { break };
-            order.ended(&turn, if call == "slow" { 1_000 * MS } else { MS });
+            let Some((call, turn)) = order.pop(lanes(1), Instant::now()) else { break };
+            let took = if call == "slow" { 1_000 * MS } else { MS };
+            order.ended(&turn, turn.began + took);
             served.push(call);
         }
         served
@@ -254,19 +295,61 @@ mod tests {
 
     #[test]
     fn slow_functions_leave_one_lane_to_others() {
+        let now = Instant::now();
         let mut order = LaneOrder::default();
         for name in ["slow", "slower"] {
             (0..3).for_each(|ticket| _ = order.push(&path(name), ticket, name));
-            let (_, turn) = order.pop(3).unwrap();
-            order.ended(&turn, 500 * MS);
+            let (_, turn) = order.pop(lanes(3), now).unwrap();
+            order.ended(&turn, now + 500 * MS);
         }
-        let first = order.pop(3).unwrap().1;
-        let _second = order.pop(3).unwrap().1;
-        assert!(order.pop(3).is_none(), "the third lane is for others");
+        let first = order.pop(lanes(3), now).unwrap().1;
+        let _second = order.pop(lanes(3), now).unwrap().1;
+        assert!(order.pop(lanes(3), now).is_none(), "the third lane is for others");
         order.push(&path("quick"), 9, "quick");
-        assert_eq!(order.pop(3).unwrap().0, "quick");
-        order.ended(&first, 500 * MS);
-        assert!(order.pop(3).is_some());
+        assert_eq!(order.pop(lanes(3), now).unwrap().0, "quick");
+        order.ended(&first, now + 500 * MS);
+        assert!(order.pop(lanes(3), now).is_some());
+    }
+
+    /// An order in which `slow` is known to be slow and `quick` to be quick.
+    fn experienced() -> LaneOrder<&'static str> {
+        let mut order = LaneOrder::default();
+        for call in ["slow", "quick"] {
+            order.push(&path(call), 0, call);
+            run(&mut order, 1);
+            order.push(&path(call), 1, call);
+        }
+        order
+    }
+
+    #[test]
+    fn a_call_that_has_had_its_lane_for_long_counts_as_slow() {
+        let now = Instant::now();
+        let mut order = experienced();
+        order.push(&path("unknown"), 0, "unknown");
+        let others = ["unknown", "quick"].map(|_| order.pop(lanes(3), now).unwrap());
+        let names = others.map(|(name, turn)| {
+            if name == "quick" {
+                order.ended(&turn, now + MS);
+            }
+            name
+        });
+        assert_eq!(names, ["unknown", "quick"]);
+        assert!(order.pop(lanes(2), now + 200 * MS).is_none(), "the second of two lanes is for others");
+        assert_eq!(order.pop(lanes(3), now + 200 * MS).unwrap().0, "slow");
+    }
+
+    #[test]
+    fn when_a_lane_has_lost_its_thread_the_last_one_is_for_functions_that_are_known_to_be_quick() {
+        let now = Instant::now();
+        let few = LaneCount { all: 2, present: 1 };
+        let mut order = experienced();
+        order.push(&path("unknown"), 0, "unknown");
+        let (call, turn) = order.pop(few, now).unwrap();
+        assert_eq!(call, "quick");
+        order.ended(&turn, now + MS);
+        assert!(order.pop(few, now).is_none());
+        assert_eq!(order.pop(lanes(2), now).unwrap().0, "unknown");
     }
 
     #[test]
@@ -285,8 +368,8 @@ mod tests {
         let mut order = LaneOrder::default();
         for number in 0..10 * IDLE_LINES_MAX as i64 {
             order.push(&path(&format!("f{number}")), number, "x");
-            let (_, turn) = order.pop(1).unwrap();
-            order.ended(&turn, MS);
+            let (_, turn) = order.pop(lanes(1), Instant::now()).unwrap();
+            order.ended(&turn, turn.began + MS);
         }
         assert!(order.lines.len() <= IDLE_LINES_MAX + 1);
     }

@@ -14,10 +14,13 @@ use crate::call_error::CallError;
 use crate::host::TransactionKind;
 use crate::lane::Lane;
 use crate::lane_call::{LaneCall, LaneReply};
-use crate::lane_order::{LaneOrder, LineId, Turn};
+use crate::lane_order::{LaneCount, LaneOrder, LineId, Turn};
 use crate::limits::CallLimits;
 use crate::services::Services;
 use crate::statistics::{LaneMeters, LaneStatistics};
+
+/// A lane whose thread was lost is expected back for so long. Then those that are there are all there are.
+const ABSENCE_MAX: Duration = Duration::from_secs(2);
 
 /// Hands calls to lanes. Clones share one queue.
 #[derive(Clone)]
@@ -41,6 +44,9 @@ struct State {
     /// Tickets of calls that were put back are negative: before all others, and never a ticket that somebody has.
     last_returned: i64,
     lanes: usize,
+    /// Lanes that have no thread at the moment, and when the last of them lost it.
+    absent: usize,
+    absent_since: Option<Instant>,
     /// Goes up when lanes have something to prepare.
     preparations: u64,
     closed: bool,
@@ -57,17 +63,28 @@ pub(crate) struct QueuedCall {
     turn: Option<RunningTurn>,
 }
 
+impl State {
+    fn lane_count(&self, now: Instant) -> LaneCount {
+        let is_expected = self.absent_until().is_some_and(|until| now < until);
+        LaneCount { all: self.lanes, present: self.lanes - if is_expected { self.absent } else { 0 } }
+    }
+
+    /// Until when a lane is expected back, if one is.
+    fn absent_until(&self) -> Option<Instant> {
+        self.absent_since.filter(|_| self.absent > 0).map(|since| since + ABSENCE_MAX)
+    }
+}
+
 /// Tells the queue when a call gives its lane back, however that comes about.
 struct RunningTurn {
     shared: Arc<Shared>,
     turn: Turn,
-    began: Instant,
 }
 
 impl Drop for RunningTurn {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        state.waiting.ended(&self.turn, self.began.elapsed());
+        state.waiting.ended(&self.turn, Instant::now());
         let is_somebody_waiting = state.waiting.len() > 0;
         drop(state);
         if is_somebody_waiting {
@@ -154,8 +171,23 @@ impl LaneQueue {
         self.shared.meters.statistics(lanes, waiting, self.limits().queue_length_max)
     }
 
-    pub(crate) fn lane_gone(&self) {
-        self.shared.state.lock().lanes -= 1;
+    pub(crate) fn lane_gone(&self, is_present: bool) {
+        let mut state = self.shared.state.lock();
+        state.lanes -= 1;
+        state.absent -= usize::from(!is_present);
+    }
+
+    /// A lane has no thread until [`LaneQueue::lane_returned`].
+    pub(crate) fn lane_lost(&self) {
+        let mut state = self.shared.state.lock();
+        state.absent += 1;
+        state.absent_since = Some(Instant::now());
+    }
+
+    pub(crate) fn lane_returned(&self) {
+        self.shared.state.lock().absent -= 1;
+        // Calls may have waited for that.
+        self.shared.arrived.notify_one();
     }
 
     /// Puts back a call that its lane could not run again, ahead of all others.
@@ -233,10 +265,11 @@ impl LaneQueue {
             if state.closed {
                 return Popped::Closed;
             }
-            let lanes = state.lanes;
-            if let Some((mut queued, turn)) = state.waiting.pop(lanes) {
+            let now = Instant::now();
+            let lanes = state.lane_count(now);
+            if let Some((mut queued, turn)) = state.waiting.pop(lanes, now) {
                 drop(state);
-                queued.turn = Some(RunningTurn { shared: self.shared.clone(), turn, began: Instant::now() });
+                queued.turn = Some(RunningTurn { shared: self.shared.clone(), turn });
                 if !std::mem::replace(&mut queued.was_taken, true) {
                     self.meters().taken(queued.since.elapsed());
                 }
@@ -249,7 +282,9 @@ impl LaneQueue {
                 return Popped::Idle;
             }
             // Whatever woke us, there may be a call now, that is perhaps not for us yet.
-            is_over = self.shared.arrived.wait_until(&mut state, deadline).timed_out();
+            let patience = state.absent_until().filter(|until| *until > now && state.waiting.len() > 0);
+            let until = patience.map_or(deadline, |until| until.min(deadline));
+            is_over = self.shared.arrived.wait_until(&mut state, until).timed_out() && until == deadline;
         }
     }
 }

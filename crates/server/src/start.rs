@@ -8,11 +8,13 @@ use std::time::Duration;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{OriginError, ServerConfig};
 use crate::dispatch::{Dispatcher, Door};
+use crate::queries::AGING_INTERVAL;
 use crate::services::Services;
 use crate::state::{ServerStatistics, State};
 
@@ -117,6 +119,7 @@ impl Server {
             handle.tasks.spawn(acceptor(Door::Watch).run(watch));
             tracing::info!(address = ?handle.watch_addr, "metrics are shown to whoever asks here");
         }
+        handle.tasks.spawn(age_answers(Arc::clone(&handle.state)));
         match handle.site_addr {
             Some(site) => tracing::info!(api = %handle.api_addr, %site, "listening"),
             None => tracing::info!(api = %handle.api_addr, "listening"),
@@ -135,6 +138,11 @@ impl ServerHandle {
     /// How the server is doing, for metrics.
     pub fn statistics(&self) -> ServerStatistics {
         self.state.statistics()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Where the API listens; tells the port when the configured one was 0.
@@ -164,6 +172,15 @@ impl ServerHandle {
                 "calls and connections that are still open are given up"
             );
         }
+    }
+}
+
+/// Has answers that nobody asks for forgotten, until shutdown.
+async fn age_answers(state: Arc<State>) {
+    let mut intervals = tokio::time::interval(AGING_INTERVAL);
+    intervals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while state.stopping.run_until_cancelled(intervals.tick()).await.is_some() {
+        state.query_cache.age();
     }
 }
 

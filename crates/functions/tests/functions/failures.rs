@@ -1,5 +1,7 @@
 //! Failures that are not the function's own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use freshet_functions::host::LaneFailure;
@@ -58,6 +60,37 @@ async fn a_call_that_lost_its_thread_without_guilt_runs_again_and_writes_once() 
     assert_eq!(deployment.mutation("f:start_over", json!({})).await, Ok(json!(2)));
     let rows = deployment.query("f:list", json!({})).await.unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 1);
+}
+
+/// An app whose `f:lose` loses its lane's thread on its second run, and ends that one only when it has begun elsewhere.
+fn losing_app() -> App {
+    let runs = Arc::new(AtomicUsize::new(0));
+    app().query("f:lose", move |ctx, _| {
+        let run = runs.fetch_add(1, Ordering::SeqCst);
+        if run == 1 {
+            ctx.lane.thread_lost("test");
+            ctx.lane.hand_over();
+            while runs.load(Ordering::SeqCst) < 3 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(json!(run))
+    })
+}
+
+#[tokio::test]
+async fn a_call_that_lost_its_thread_without_guilt_need_not_wait_for_another_one() {
+    let deployment = Deployment::start_with(losing_app(), 2, CallLimits::default());
+    assert_eq!(deployment.query("f:lose", json!({})).await, Ok(json!(0)));
+    assert_eq!(deployment.query("f:lose", json!({})).await, Ok(json!(2)));
+}
+
+#[tokio::test]
+async fn a_lane_that_does_not_come_back_keeps_unknown_functions_waiting_for_a_moment_only() {
+    let deployment = Deployment::start_with(app(), 1, CallLimits::default());
+    let lane = deployment.functions.lane_queue().lane();
+    lane.thread_lost("test");
+    assert_eq!(deployment.query("f:list", json!({})).await, Ok(json!([])));
 }
 
 #[tokio::test]

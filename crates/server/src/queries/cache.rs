@@ -3,7 +3,8 @@
 //! A result answers at a timestamp if it was computed at that or an earlier one and nothing that it read was written
 //! in between. Results that looked at the caller's identity answer equal callers only; results that looked at the
 //! clock grow old. Equal questions that come at the same time are computed once. Failures
-//! of functions are kept for a moment: many who ask in vain cost no more than one.
+//! of functions are kept for a moment: many who ask in vain cost no more than one. What nobody has asked for lately and
+//! nobody watches is dropped, so that a server that has little to do needs little.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,14 @@ use super::watch::Watch;
 const CLOCK_AGE_MAX: Duration = Duration::from_secs(17);
 /// The same for a failure, which may have had a passing reason.
 const FAILURE_AGE_MAX: Duration = Duration::from_secs(5);
+/// How often [`QueryCache::age`] is to be called.
+pub(crate) const AGING_INTERVAL: Duration = Duration::from_secs(5);
+/// A result that nobody has asked for during so many intervals is dropped.
+const UNUSED_INTERVALS_MAX: u32 = 6;
+/// Results that are looked at while others wait for the cache.
+const AGING_STEP: usize = 512;
+/// Room for fewer entries is not given back.
+const ENTRIES_SHRUNK_MIN: usize = 1_024;
 /// Watched queries that are run again at the same time; others wait for their turn.
 const REFRESHES_MAX: usize = 64;
 /// Dead turns are not swept out before there are this many.
@@ -99,6 +108,8 @@ struct Entry {
     bytes: usize,
     /// Key of `Contents::by_use`.
     last_use: u64,
+    /// Interval in which it was used last.
+    last_interval: u32,
 }
 
 /// Turns of those who compute the same. Waiting for a turn is waiting for the result of the one before.
@@ -110,6 +121,8 @@ struct Contents {
     /// Keys by their last use, oldest first.
     by_use: BTreeMap<u64, Key>,
     uses: u64,
+    /// Number of the present interval.
+    interval: u32,
     bytes: usize,
     /// How many entries each question has that are good for one identity only.
     personal: HashMap<Question, usize>,
@@ -182,6 +195,22 @@ impl QueryCache {
         }
     }
 
+    /// An interval is over: drops what was not used for long. Results that somebody watches stay, so that whoever comes
+    /// next shares them.
+    pub(crate) fn age(&self) {
+        let interval = {
+            let mut contents = self.contents.lock();
+            contents.interval = contents.interval.wrapping_add(1);
+            contents.interval
+        };
+        let mut dropped = Vec::with_capacity(AGING_STEP);
+        while self.contents.lock().take_unused(interval, &mut dropped) {
+            // Not under the lock: each ends its subscription.
+            dropped.clear();
+        }
+        self.contents.lock().shrink();
+    }
+
     /// Places for refreshes.
     pub(super) fn refreshes(&self) -> &Semaphore {
         &self.refreshes
@@ -249,6 +278,7 @@ impl Contents {
             }
         }
         let shared = entry.shared.clone();
+        entry.last_interval = self.interval;
         if entry.last_use != self.uses {
             self.uses += 1;
             self.by_use.remove(&entry.last_use);
@@ -269,11 +299,39 @@ impl Contents {
         if key.1.is_some() {
             *self.personal.entry(key.0.clone()).or_default() += 1;
         }
-        self.entries.insert(key, Entry { shared, stored_at: Instant::now(), bytes, last_use: self.uses });
+        let (last_use, last_interval) = (self.uses, self.interval);
+        self.entries.insert(key, Entry { shared, stored_at: Instant::now(), bytes, last_use, last_interval });
     }
 
-    fn remove(&mut self, key: &Key) {
-        let Some(entry) = self.entries.remove(key) else { return };
+    /// Takes out some of what was used last long before `interval`. Returns whether there may be more.
+    fn take_unused(&mut self, interval: u32, dropped: &mut Vec<Shared>) -> bool {
+        for _ in 0..AGING_STEP {
+            let Some(key) = self.by_use.first_key_value().map(|(_, key)| key.clone()) else { return false };
+            let entry = self.entries.get_mut(&key).expect("what was used is there");
+            if interval.wrapping_sub(entry.last_interval) < UNUSED_INTERVALS_MAX {
+                return false;
+            }
+            if Arc::strong_count(&entry.shared.watch) == 1 {
+                dropped.extend(self.remove(&key));
+            } else {
+                self.uses += 1;
+                self.by_use.remove(&entry.last_use);
+                (entry.last_use, entry.last_interval) = (self.uses, interval);
+                self.by_use.insert(self.uses, key);
+            }
+        }
+        true
+    }
+
+    /// Gives back the room of entries that were dropped, where that is most of it.
+    fn shrink(&mut self) {
+        if self.entries.capacity() > ENTRIES_SHRUNK_MIN.max(4 * self.entries.len()) {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Shared> {
+        let entry = self.entries.remove(key)?;
         self.by_use.remove(&entry.last_use);
         self.bytes -= entry.bytes;
         if key.1.is_some()
@@ -284,6 +342,7 @@ impl Contents {
                 self.personal.remove(&key.0);
             }
         }
+        Some(entry.shared)
     }
 
     fn drop_oldest(&mut self) {

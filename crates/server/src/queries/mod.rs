@@ -16,7 +16,7 @@ mod refresh;
 mod watch;
 
 pub(crate) use answering::{Answered, Refusal, answer, newest, record};
-pub(crate) use cache::{QueryCache, Shared};
+pub(crate) use cache::{AGING_INTERVAL, QueryCache, Shared};
 pub(crate) use interest::Interest;
 pub(crate) use question::{Asker, Question};
 pub(crate) use watch::Watch;

@@ -186,6 +186,11 @@ impl Fixture {
         self.dispatcher.state()
     }
 
+    /// The state behind requests that come over the network.
+    pub(super) fn listening_state(&self) -> &State {
+        self.handle.as_ref().unwrap().state()
+    }
+
     /// `POST /api/query` over the network.
     pub(super) async fn http_query(&self, body: &str) -> serde_json::Value {
         let mut stream = tokio::net::TcpStream::connect(self.addr()).await.unwrap();

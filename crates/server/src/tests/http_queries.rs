@@ -120,6 +120,31 @@ async fn the_cache_stays_within_its_bound() {
 }
 
 #[tokio::test]
+async fn what_nobody_asks_for_and_nobody_watches_is_forgotten() {
+    let server = Fixture::listening().await;
+    let mut socket = TestSocket::connected(server.addr(), 1).await;
+    socket.subscribe(1, 0, "m:list", json!({})).await;
+    socket.frame_of("Transition").await;
+    let echo = |n: usize| json!({"path": "m:echo", "args": {"n": n}}).to_string();
+    // More than are looked at in one step.
+    for number in 0..600 {
+        server.http_query(&echo(number)).await;
+    }
+    let cache = &server.listening_state().query_cache;
+    for _ in 0..20 {
+        server.http_query(&echo(7)).await;
+        cache.age();
+    }
+    assert_eq!(cache.statistics().entries, 2);
+    let run = server.queries_run();
+    assert_eq!(server.http_query(LIST).await["value"], json!([]));
+    server.http_query(&echo(7)).await;
+    assert_eq!(server.queries_run(), run, "one was watched, the other asked for");
+    server.http_query(&echo(8)).await;
+    assert_eq!(server.queries_run(), run + 1);
+}
+
+#[tokio::test]
 async fn a_socket_and_http_share_an_execution() {
     let server = Fixture::listening().await;
     let mut socket = TestSocket::connected(server.addr(), 1).await;
