@@ -6,6 +6,7 @@
  */
 
 import type { LogLevel } from "./console.ts";
+import { type Position, positionOf } from "./function-position.ts";
 import { ModuleGraph } from "./modules.ts";
 import { describeThrown, type JsError } from "./outcome.ts";
 import type { EvaluationTask } from "./protocol.ts";
@@ -22,6 +23,8 @@ interface FunctionReport {
   visibility: string | undefined;
   args: string | undefined;
   returns: string | undefined;
+  /** Of the handler, in the bundled module. */
+  position: Position | undefined;
 }
 
 interface ModuleReport {
@@ -79,7 +82,7 @@ export async function evaluate(
     };
     const chance = task.type === "authConfig" ? NO_CHANCE : chanceOf(code);
     const namespace = await (importModule?.() ?? load(code, task, chance, lookUp, record));
-    return { ok: true, value: inspectModule(task, namespace) };
+    return { ok: true, value: inspectModule(task, namespace, code.read(task.path)) };
   } catch (thrown) {
     const code = thrown instanceof EvaluationFailure ? thrown.code : "";
     return { ok: false, error: { error: describeThrown(thrown), logLines, code, missingEnv } };
@@ -161,10 +164,10 @@ function databaseAtImport(op: string): string {
 
 type EvaluatedModule = ({ type: "functions" } & ModuleReport) | { type: "text"; text: string };
 
-function inspectModule(task: EvaluationTask, namespace: Record<string, unknown>): EvaluatedModule {
+function inspectModule(task: EvaluationTask, namespace: Record<string, unknown>, source: string | undefined): EvaluatedModule {
   switch (task.type) {
     case "functions":
-      return { type: "functions", ...reportModule(task.path, namespace) };
+      return { type: "functions", ...reportModule(task.path, namespace, source) };
     case "schema":
     case "definition":
       return { type: "text", text: exportedText(namespace) };
@@ -199,7 +202,7 @@ function exportedText(namespace: Record<string, unknown>): string {
   return text;
 }
 
-function reportModule(path: string, namespace: Record<string, unknown>): ModuleReport {
+function reportModule(path: string, namespace: Record<string, unknown>, source: string | undefined): ModuleReport {
   const report: ModuleReport = {
     functions: [],
     httpRoutes: undefined,
@@ -211,7 +214,7 @@ function reportModule(path: string, namespace: Record<string, unknown>): ModuleR
     if (!isObject(exported)) {
       continue;
     }
-    const found = reportFunction(path, name, exported);
+    const found = reportFunction(path, name, exported, source);
     if (found !== undefined) {
       report.functions.push(found);
     }
@@ -226,7 +229,12 @@ function reportModule(path: string, namespace: Record<string, unknown>): ModuleR
   return report;
 }
 
-function reportFunction(path: string, name: string, exported: Record<string, unknown>): FunctionReport | undefined {
+function reportFunction(
+  path: string,
+  name: string,
+  exported: Record<string, unknown>,
+  source: string | undefined,
+): FunctionReport | undefined {
   const kinds = [
     ["isQuery", "Query"],
     ["isMutation", "Mutation"],
@@ -239,12 +247,17 @@ function reportFunction(path: string, name: string, exported: Record<string, unk
   if (kind === undefined || present.length !== 1 || (isPublic && isInternal)) {
     return undefined;
   }
+  const handler = "_handler" in exported ? exported._handler : exported;
+  if ("_handler" in exported && typeof handler !== "function") {
+    throw new Error(`Invalid _handler of ${path}:${name}: it is not a function`);
+  }
   return {
     name,
     udfType: kind[1],
     visibility: isPublic ? "public" : isInternal ? "internal" : undefined,
     args: validatorText(path, name, exported, "exportArgs"),
     returns: validatorText(path, name, exported, "exportReturns"),
+    position: positionOf(handler, source),
   };
 }
 

@@ -46,6 +46,28 @@ function failure(reply: EvaluationReply): Extract<EvaluationReply, { ok: false }
 }
 
 describe("evaluating pushed modules", () => {
+  it("tells where handlers are written, and refuses one that is no function", async () => {
+    const source = `import { queryGeneric } from "convex/server";
+      const handler = async function named() { return 1; };
+      export const first = queryGeneric({ args: {}, handler });
+      export const second = queryGeneric({ args: {}, handler: () => 2 });
+      export const bare = Object.assign(() => 3, { isQuery: true, isPublic: true });
+      export const elsewhere = Object.assign(Math.max, { isQuery: true, isPublic: true });`;
+    const task: EvaluationTask = { type: "functions", path: "m.js" };
+    const code = await bundle("m.js", source);
+    const value = success(await evaluate(code, {}, task)) as { functions: { name: string; position?: [number, number] }[] };
+    const lines = (code.read("m.js") ?? "").split("\n");
+    const written = Object.fromEntries(value.functions.map(({ name, position }) => [name, position && lines[position[0]]?.slice(position[1] - 5).trim()]));
+    expect(written).toMatchObject({
+      first: expect.stringContaining("() {") as string,
+      second: expect.stringContaining("() => 2") as string,
+      bare: expect.stringContaining("() => 3") as string,
+      elsewhere: undefined,
+    });
+    const broken = await evaluated(task, "export const q = Object.assign(() => 1, { isQuery: true, isPublic: true, _handler: 5 });");
+    expect(failure(broken).error.message).toBe("Uncaught Error: Invalid _handler of m.js:q: it is not a function");
+  });
+
   it("finds registered functions with their validators", async () => {
     const reply = await evaluated(
       { type: "functions", path: "m.js" },
@@ -67,6 +89,7 @@ describe("evaluating pushed modules", () => {
           visibility: "public",
           args: '{"type":"object","value":{"n":{"fieldType":{"type":"number"},"optional":false}}}',
           returns: '{"type":"null"}',
+          position: [expect.any(Number) as number, expect.any(Number) as number],
         },
         expect.objectContaining({ name: "add", udfType: "Mutation", visibility: "internal", args: '{"type":"any"}' }),
         expect.objectContaining({ name: "default", udfType: "Action" }),

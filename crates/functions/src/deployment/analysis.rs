@@ -95,8 +95,8 @@ fn original_position(module: &Module, map: &SourceMap, (line, column): (u32, u32
     let token = map.lookup_token(line, column)?;
     token.has_source().then(|| Position {
         path: module.path.clone(),
-        start_lineno: token.get_src_line(),
-        start_col: token.get_src_col(),
+        start_lineno: token.get_src_line() + 1,
+        start_col: token.get_src_col() + 1,
     })
 }
 
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(names, ["early", "late", "unknown"]);
         assert_eq!(
             serde_json::to_value(&analyzed.functions[0]).unwrap(),
-            json!({"name": "early", "pos": {"path": "messages.js", "start_lineno": 10, "start_col": 6},
+            json!({"name": "early", "pos": {"path": "messages.js", "start_lineno": 11, "start_col": 7},
                    "udfType": "Mutation", "visibility": {"kind": "public"},
                    "args": "{\"type\":\"object\",\"value\":{}}", "returns": "null"})
         );
