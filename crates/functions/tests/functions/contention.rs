@@ -53,7 +53,7 @@ async fn sixteen_writers_of_one_counter_all_succeed_exactly_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_writer_among_quick_ones_runs_alone_once_and_nobody_fails() {
+async fn a_slow_writer_among_quick_ones_runs_alone_at_most_once_and_nobody_fails() {
     // Slower than its rivals by far, and slower than what anybody would call a moment.
     const SLOW: Duration = Duration::from_millis(1200);
     let app = app().mutation("counter:slow", |ctx, args| {
@@ -89,5 +89,6 @@ async fn a_slow_writer_among_quick_ones_runs_alone_once_and_nobody_fails() {
     assert_eq!(counter["n"].as_f64(), Some(1000.0 + f64::from(written)));
     let records = deployment.records.0.lock();
     let slow = records.iter().find(|record| record.identifier == "counter:slow").unwrap();
-    assert_eq!(slow.conflicts, CallLimits::default().conflicts_before_exclusive);
+    // Fewer if its rivals were kept from running for so long.
+    assert!(slow.conflicts <= CallLimits::default().conflicts_before_exclusive, "{}", slow.conflicts);
 }
