@@ -157,6 +157,39 @@ describe("fetch", () => {
   });
 });
 
+describe("what one action calls at once", () => {
+  it("is carried out 32 at a time, so that it leaves room for others", async () => {
+    const limit = 32;
+    const open: (() => void)[] = [];
+    let most = 0;
+    let isReleased = false;
+    const other = createServer((_request, response) => {
+      open.push(() => { response.end(); });
+      most = Math.max(most, open.length);
+      if (isReleased) {
+        open.pop()?.();
+      } else if (open.length === limit) {
+        // Any that are too many get the time to arrive.
+        setTimeout(() => {
+          isReleased = true;
+          for (const answer of open.splice(0)) {
+            answer();
+          }
+        }, 500);
+      }
+    });
+    await new Promise<void>((ready) => other.listen(0, "127.0.0.1", ready));
+    try {
+      const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+      expect(await running.calls.action("edges:crowd", { url, calls: 40 })).toBe(40);
+      expect(most).toBe(limit);
+    } finally {
+      other.close();
+      other.closeAllConnections();
+    }
+  });
+});
+
 describe("an action in Node", () => {
   it("may have a thousand operations under way, and is told so", async () => {
     expect(await running.calls.action("node:atOnce", { calls: 300 })).toEqual({ value: 300 });

@@ -103,3 +103,13 @@ export const actionMismatch = action({
   // eslint-disable-next-line @typescript-eslint/no-unsafe-member-access -- see above
   handler: async (ctx) => [await outcome(() => ctx.runQuery(edges.picky, { text: 5 })), await outcome(() => ctx.runQuery(edges.picky, { text: "wrong" }))],
 });
+
+/** Waits for an answer. */
+export const hold = action({ args: { url: v.string() }, handler: async (_ctx, { url }) => (await fetch(url)).status });
+
+/** Calls that many actions at once. */
+export const crowd = action({
+  args: { url: v.string(), calls: v.number() },
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-member-access -- see above
+  handler: async (ctx, { url, calls }): Promise<number> => (await Promise.all(Array.from({ length: calls }, () => ctx.runAction(edges.hold, { url })))).length,
+});
