@@ -1,6 +1,6 @@
 /**
- * When a lane gives back the memory that ended calls have left: once it has had nothing to do for a while, and, however much
- * it has to do, some time after new code came. V8 by itself collects when memory is needed, not when time is to spare, and
+ * When a lane gives back the memory that ended calls have left: once it has had nothing to do for a while, and, even if calls
+ * keep coming, some time after new code came, at the next moment at which none waits. V8 by itself collects when memory is needed, not when time is to spare, and
  * keeps as large a heap as calls ever made it.
  *
  * This file only knows times; the lane does it.

@@ -5,14 +5,13 @@
  */
 
 import { ConvexHttpClient } from "convex/browser";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { api } from "../apps/data/convex/_generated/api.js";
 import type { Choice, PlainStep, Row, Step } from "../apps/data/convex/history.ts";
-import { TestApp } from "../src/app.ts";
 import { type Look, LedgerModel, type Transaction } from "../src/ledger-model.ts";
 import { Randomness } from "../src/randomness.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 const CLIENTS = 8;
@@ -21,20 +20,8 @@ const NUMBERS = 8;
 /** More rows than this are removed again. */
 const ROWS_MAX = 40;
 
-let server: FreshetServer;
-let app: TestApp;
-
-beforeAll(async () => {
-  // More lanes than small machines have processors: with a single one transactions do not meet.
-  server = await FreshetServer.start({ args: ["--lanes", "4"] });
-  app = new TestApp(server, "data");
-  await app.push();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+// More lanes than small machines have processors: with a single one transactions do not meet.
+const { server } = await runApp("data", { args: ["--lanes", "4"] });
 
 function choice(random: Randomness): Choice {
   const from = random.below(NUMBERS);

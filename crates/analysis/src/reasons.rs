@@ -156,7 +156,7 @@ impl Solver<'_> {
         }
     }
 
-    /// What the site calls, as written.
+    /// Where it is written what the site calls.
     pub(crate) fn callee_of(&self, site: Site) -> Span {
         let data = &self.sites[site.0 as usize];
         match data.verb {
