@@ -1,11 +1,13 @@
 /** Corners of what functions may do, each with the exact answer: errors, results, the console, what is left running. */
 
+import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { runApp } from "../src/running-app.ts";
+import { eventually } from "../src/server.ts";
 
 const running = await runApp("platform");
 
@@ -212,6 +214,16 @@ describe("an action in Node", () => {
     for (let round = 0; round < 5; round += 1) {
       expect((await post("action", "node:leaveRejection")).errorMessage).toMatch(/^Server Error\nUncaught Error: left behind\n/);
       expect(await post("action", "node:ping")).toMatchObject({ value: "pong" });
+    }
+  });
+
+  it("does not outlive its process, whatever it has done to keep it", async () => {
+    // The second time in a process apart from others.
+    for (let round = 0; round < 2; round += 1) {
+      const { errorMessage } = await post("action", "node:leaveRejectionAndStay");
+      const pid = Number(/left behind in (\d+)/.exec(String(errorMessage))?.[1]);
+      expect(existsSync(`/proc/${pid}`), "its end is held up").toBe(true);
+      await eventually("the end of the process", () => (existsSync(`/proc/${pid}`) ? undefined : true));
     }
   });
 });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use freshet_functions::host::SyscallError;
 use freshet_functions::log::LogLine;
@@ -12,6 +13,9 @@ use super::frame::Frame;
 use super::invocations::{BODY_WINDOW, Head, Piece, Waiting};
 use super::process::HostProcess;
 use super::protocol::{FromHost, ToHost};
+
+/// How long a process may take to end after it has said so.
+const ENDING_TIME_MAX: Duration = Duration::from_secs(2);
 
 impl HostProcess {
     /// Handles one frame. An error ends the process.
@@ -40,7 +44,7 @@ impl HostProcess {
                     let _ = ready.send(());
                 }
             }
-            FromHost::Ending => self.is_ending.store(true, Ordering::Release),
+            FromHost::Ending => self.expect_end(),
             FromHost::Pong { token } => self.last_pong.store(token, Ordering::Relaxed),
             FromHost::Log { id, level, messages, truncated, timestamp } => {
                 if let Some(callbacks) = self.callbacks(&id) {
@@ -95,6 +99,19 @@ impl HostProcess {
             }
         }
         Ok(())
+    }
+
+    /// Nothing new is given to a process that says that it ends. What user code has done to it may keep it from that, and
+    /// nobody else looks after it any more.
+    fn expect_end(self: &Arc<Self>) {
+        if self.is_ending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let process = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ENDING_TIME_MAX).await;
+            process.terminate("did not end although it said so");
+        });
     }
 
     /// Carries out a host call of an invocation and sends the reply.

@@ -50,4 +50,16 @@ export const leaveRejection = action({
   },
 });
 
+/** Leaves a rejection as well, after it has taken from the process how it would end. Only its own process has that id. */
+export const leaveRejectionAndStay = action({
+  args: {},
+  handler: async () => {
+    const { pid } = process;
+    process.exit = (() => undefined) as unknown as typeof process.exit;
+    setInterval(() => undefined, 1000);
+    void Promise.reject(new Error(`left behind in ${pid}`));
+    await new Promise((later) => setTimeout(later, 10_000));
+  },
+});
+
 export const ping = action({ args: {}, handler: () => "pong" });
