@@ -123,9 +123,31 @@ export default crons;
     }
   });
 
-  it("are refused at the push when they make no sense", async () => {
+  it("never run twice at a time, skip what they miss meanwhile, and go on after a failure", { timeout: 180_000 }, async () => {
+    await push(
+      'crons.interval("slow", { seconds: 1 }, makeFunctionReference<"action", { group: string; ms: number }>("rules:slow"), { group: "slow", ms: 2500 });',
+      'crons.interval("failing", { seconds: 1 }, makeFunctionReference<"action", { group: string }>("rules:noteAndFail"), { group: "failing" });',
+      'crons.interval("wrong", { seconds: 1 }, makeFunctionReference<"mutation">("jobs:record"), { group: "wrong" });',
+    );
+    const notes = async (group: string): Promise<string[]> => await calls.query<string[]>("rules:notes", { group });
+    const seen = await eventually("three slow runs", async () => {
+      const found = await notes("slow");
+      return found.filter((text) => text === "end").length >= 3 ? found : undefined;
+    }, 60_000);
+    expect(seen).toEqual(seen.map((_, n) => (n % 2 === 0 ? "begin" : "end")));
+    expect((await notes("failing")).length).toBeGreaterThanOrEqual(3);
+    const logs = await fetch(`${server.url}/api/stream_function_logs?cursor=0`, { headers: { Authorization: `Convex ${server.adminKey}` } });
+    const text = await logs.text();
+    expect(text).toMatch(/Skipping [1-9]\d* run\(s\) of slow/);
+    // What its function does not take is a failure of each run as well, and no end of the job.
+    expect(text.split("ArgumentValidationError").length).toBeGreaterThan(2);
+    await push();
+  });
+
+  it("are refused at the push when they make no sense", { timeout: 120_000 }, async () => {
     const attempts: [string, string][] = [
       ['crons.cron("bad", "61 * * * *", record, { group: "x", n: 1 });', "61"],
+      ['crons.interval("a query", { seconds: 1 }, makeFunctionReference<"mutation">("jobs:ping"), { n: 1 });', "which is a query"],
       ['crons.monthly("never", { day: 40, hourUTC: 1, minuteUTC: 1 }, record, { group: "x", n: 1 });', "Day of month"],
       ['crons.interval("missing", { seconds: 1 }, makeFunctionReference<"mutation">("jobs:gone"), {});', "jobs:gone"],
     ];
