@@ -315,6 +315,8 @@ describe("a user over WebSocket", () => {
     });
     await eventually("the identity", () => (seen.at(-1)?.subject === "acted" ? true : undefined));
     expect(seen.at(-1)).toEqual({ tokenIdentifier: "https://i|acted", issuer: "https://i", subject: "acted", role: "qa" });
+    const run = await app.convex("run", "users:me", "--identity", '{ "name": "Jo", "role": "qa" }');
+    expect(JSON.parse(run.stdout), run.output).toMatchObject({ name: "Jo", role: "qa", issuer: "https://convex.test", tokenIdentifier: expect.stringMatching(/^https:\/\/convex\.test\|/) as string });
   });
 });
 

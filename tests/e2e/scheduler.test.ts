@@ -11,7 +11,7 @@ import { WatchedClient } from "../src/watched-client.ts";
 
 const HOUR_MS = 3_600_000;
 
-const { server, calls } = await runApp("scheduler");
+const { server, app, calls } = await runApp("scheduler");
 const live = new WatchedClient(server);
 for (const group of ["third", "second", "first", "from an action", "failing", "killed", "killed actions"]) {
   live.onUpdate(makeFunctionReference<"query">("jobs:runs"), { group }, () => undefined);
@@ -89,6 +89,20 @@ describe("scheduling", () => {
     expect(job.state.error).toContain("job 0 fails");
     expect(job.completedTime).toBeGreaterThan(0);
     expect(await runs("failing")).toEqual([]);
+  });
+});
+
+describe("the CLI", () => {
+  it("shows scheduled functions, and nothing of the tables behind them", async () => {
+    const ids = await schedule("record", "shown", 2, { delayMs: HOUR_MS });
+    const shown = await app.convex("data", "_scheduled_functions", "--format", "jsonArray", "--order", "desc", "--limit", "1");
+    expect(JSON.parse(shown.stdout), shown.output).toEqual([
+      { _id: ids[1], _creationTime: expect.any(Number) as number, name: "jobs.js:record", args: [{ group: "shown", n: 1 }], scheduledTime: expect.any(Number) as number, state: { kind: "pending" } },
+    ]);
+    expect((await app.convex("data", "_scheduled_jobs")).output).toContain("There are no documents in this table.");
+    for (const id of ids) {
+      expect((await admin("cancel_job", { id })).status).toBe(200);
+    }
   });
 });
 
