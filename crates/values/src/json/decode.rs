@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use compact_str::CompactString;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::field_name;
@@ -208,7 +209,7 @@ impl Context {
     }
 
     /// The rest of an object whose first name has been read. A repeated name: the last one wins.
-    fn fields<'de, A, S, F>(&self, mut map: A, first: String, seed: S) -> Result<F, A::Error>
+    fn fields<'de, A, S, F>(&self, mut map: A, first: CompactString, seed: S) -> Result<F, A::Error>
     where
         A: MapAccess<'de>,
         S: DeserializeSeed<'de> + Copy,
@@ -219,7 +220,7 @@ impl Context {
         while let Some(name) = next {
             self.check(field_name::check(&name))?;
             fields.put(name, map.next_value_seed(seed)?);
-            next = map.next_key::<String>()?;
+            next = map.next_key::<CompactString>()?;
             if fields.count() > OBJECT_FIELDS_MAX {
                 // Count what is left without keeping it.
                 let mut count = fields.count();
@@ -235,17 +236,21 @@ impl Context {
     }
 
     /// The rest of an object whose first name starts with `$`.
-    fn tagged<'de, A: MapAccess<'de>>(&self, mut map: A, first: String) -> Result<Option<Value>, A::Error> {
+    fn tagged<'de, A: MapAccess<'de>>(
+        &self,
+        mut map: A,
+        first: CompactString,
+    ) -> Result<Option<Value>, A::Error> {
         let Some(tag) = Tag::from_key(&first) else {
-            return Err(self.fail(DecodeError::ReservedField(first)));
+            return Err(self.fail(DecodeError::ReservedField(first.into())));
         };
         loop {
             let value = map.next_value_seed(PayloadSeed { context: self, tag })?;
-            match map.next_key::<String>()? {
+            match map.next_key::<CompactString>()? {
                 None => return Ok(value),
                 // The one name repeated: the last one wins.
                 Some(name) if name == first => {}
-                Some(_) => return Err(self.fail(DecodeError::ReservedField(first))),
+                Some(_) => return Err(self.fail(DecodeError::ReservedField(first.into()))),
             }
         }
     }
@@ -328,7 +333,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Value>, A::Error> {
         let context = self.context;
-        let first = map.next_key::<String>()?;
+        let first = map.next_key::<CompactString>()?;
         if let Some(first) = first.as_ref().filter(|name| name.starts_with('$')) {
             return context.tagged(map, first.clone());
         }
@@ -343,13 +348,13 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
 
 /// What decoded fields are put into; of a repeated name the last value stays.
 trait Fields<T>: Default {
-    fn put(&mut self, name: String, value: T);
+    fn put(&mut self, name: CompactString, value: T);
     fn count(&self) -> usize;
     fn has(&self, name: &str) -> bool;
 }
 
 impl Fields<Value> for Object {
-    fn put(&mut self, name: String, value: Value) {
+    fn put(&mut self, name: CompactString, value: Value) {
         self.insert(name, value);
     }
 
@@ -363,8 +368,8 @@ impl Fields<Value> for Object {
 }
 
 impl<T> Fields<T> for BTreeMap<String, T> {
-    fn put(&mut self, name: String, value: T) {
-        self.insert(name, value);
+    fn put(&mut self, name: CompactString, value: T) {
+        self.insert(name.into(), value);
     }
 
     fn count(&self) -> usize {
@@ -451,7 +456,7 @@ impl<'de> Visitor<'de> for PatchSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let Some(first) = map.next_key::<String>()? else {
+        let Some(first) = map.next_key::<CompactString>()? else {
             return Ok(BTreeMap::new());
         };
         if first.starts_with('$') {

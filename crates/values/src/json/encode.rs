@@ -80,9 +80,15 @@ pub fn encode_operand(operand: Option<&Value>, out: &mut String) {
 pub fn write_string(out: &mut String, text: &str) {
     const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     out.push('"');
+    // Nearly every text is written as it is. Without a way out the loop is one that compilers make vectors of.
+    if text.bytes().fold(true, |plain, byte| plain & !is_escaped(byte)) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut written = 0;
     for (i, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if !is_escaped(byte) {
             continue;
         }
         out.push_str(&text[written..i]);
@@ -104,6 +110,10 @@ pub fn write_string(out: &mut String, text: &str) {
     }
     out.push_str(&text[written..]);
     out.push('"');
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn write_object(object: &Object, format: Format, out: &mut String) {
