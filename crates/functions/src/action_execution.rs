@@ -37,7 +37,7 @@ pub(crate) struct ActionExecution {
     pub(crate) host_calls: Semaphore,
     identity: OnceCell<Identity>,
     /// A token that nobody has looked at yet.
-    token: Option<String>,
+    token: Option<Arc<str>>,
     logs: Mutex<LogBuffer>,
     started: Instant,
     started_at: Timestamp,

@@ -11,7 +11,7 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 use crate::arguments::{Placeholders, check_arguments};
-use crate::call::{Caller, FunctionCall, FunctionError};
+use crate::call::{Caller, FunctionCall, FunctionError, RequestMetadata};
 use crate::call_error::CallError;
 use crate::code::{AnalysedFunction, ContextMode, FunctionKind, LiveCode};
 use crate::frame::Frame;
@@ -22,6 +22,7 @@ use crate::lane::LaneClock;
 use crate::lane_call::{Before, LaneCall, LaneCallKind, LaneReply, Replay};
 use crate::log::{LogBuffer, LogLine};
 use crate::own_transaction::{begin, begin_query, table_names};
+use crate::request_id::RequestId;
 use crate::resolve::{resolve, resolve_job};
 use crate::services::{FunctionsSettings, Services};
 use crate::syscalls::schedule::{self, Cancellation};
@@ -60,7 +61,8 @@ pub(crate) struct Attempt {
     pub(crate) now_ms: f64,
     identity: Identity,
     caller: Caller,
-    request_metadata: String,
+    request_id: RequestId,
+    request: RequestMetadata,
     pub(crate) started_at: Timestamp,
     pub(crate) args_bytes: usize,
     pub(crate) observed_identity: bool,
@@ -132,11 +134,8 @@ impl Attempt {
             now_ms: (started_at.as_nanos() / 1_000_000) as f64,
             identity: function.identity.clone(),
             caller: function.caller.clone(),
-            request_metadata: metadata::request(
-                function.request_id,
-                &function.metadata,
-                function.caller.scheduled_job(),
-            ),
+            request_id: function.request_id,
+            request: function.metadata.clone(),
             started_at,
             args_bytes: 0,
             observed_identity: false,
@@ -229,7 +228,7 @@ impl Attempt {
     }
 
     pub(crate) fn request_metadata(&self) -> String {
-        self.request_metadata.clone()
+        metadata::request(self.request_id, &self.request, self.caller.scheduled_job())
     }
 
     pub(crate) fn user_identity(&mut self) -> Result<String, Fault> {

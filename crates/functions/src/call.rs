@@ -30,15 +30,15 @@ pub struct FunctionCall {
     pub metadata: RequestMetadata,
 }
 
-/// What `ctx.meta.getRequestMetadata()` reports besides the request id.
+/// What `ctx.meta.getRequestMetadata()` reports besides the request id. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestMetadata {
     /// Address of the client.
-    pub ip: Option<String>,
+    pub ip: Option<Arc<str>>,
     /// The client's `User-Agent`.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Arc<str>>,
     /// The user's token as it was presented.
-    pub auth_token: Option<String>,
+    pub auth_token: Option<Arc<str>>,
 }
 
 /// Through which door a call came.
@@ -196,7 +196,7 @@ pub struct HttpActionRequest {
     /// Names the request in errors and logs.
     pub request_id: RequestId,
     /// Address of the client.
-    pub ip: Option<String>,
+    pub ip: Option<Arc<str>>,
 }
 
 /// The answer to an [`HttpActionRequest`]; the body may still be streaming.

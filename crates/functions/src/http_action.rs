@@ -125,13 +125,13 @@ fn execution(
     }))
 }
 
-fn metadata(headers: &[(String, String)], ip: Option<String>) -> RequestMetadata {
+fn metadata(headers: &[(String, String)], ip: Option<Arc<str>>) -> RequestMetadata {
     let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let auth_token = header("authorization").and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        scheme.eq_ignore_ascii_case("bearer").then(|| Arc::from(token.trim()))
     });
-    RequestMetadata { ip, user_agent: header("user-agent").map(str::to_owned), auth_token }
+    RequestMetadata { ip, user_agent: header("user-agent").map(Arc::from), auth_token }
 }
 
 /// The declared route that answers a path: the exact one, else the longest prefix.

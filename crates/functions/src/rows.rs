@@ -24,7 +24,7 @@ pub(crate) struct Bounds {
 
 /// Fields of a new row.
 pub(crate) fn fields<const N: usize>(fields: [(&str, Value); N]) -> Object {
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    fields.into_iter().collect()
 }
 
 /// Whether an id is one of the table.

@@ -1,5 +1,6 @@
 //! From credentials to identities, and which identities may use the administrative part of the API.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
@@ -74,7 +75,7 @@ pub(crate) struct Visitor {
     /// When a user's token expires.
     pub(crate) expires_at: Option<SystemTime>,
     /// The user's token as presented, for functions that pass it on.
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Arc<str>>,
 }
 
 /// The token is left out: it does not belong in logs.
@@ -133,7 +134,7 @@ impl State {
                     identity: Identity::User(user.identity),
                     admin: None,
                     expires_at: Some(user.expires_at),
-                    token: Some(token),
+                    token: Some(token.into()),
                 }),
                 Err(AuthenticationError::Rejected { code, message }) => {
                     Err(ApiError::unauthenticated(code, message))
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_token_is_not_printed() {
-        let visitor = Visitor { token: Some("secret".to_owned()), ..Visitor::anonymous() };
+        let visitor = Visitor { token: Some("secret".into()), ..Visitor::anonymous() };
         assert!(!format!("{visitor:?}").contains("secret"));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -14,11 +15,11 @@ use crate::path_component::{self, PathComponentError};
 const EXTENSION: &str = ".js";
 const DEFAULT_EXPORT: &str = "default";
 
-/// A module path, with its `.js`, and the name of an export.
+/// A module path, with its `.js`, and the name of an export. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionPath {
-    module: String,
-    function: String,
+    module: Arc<str>,
+    function: Arc<str>,
 }
 
 /// A text is no function path.
@@ -59,7 +60,7 @@ impl FunctionPath {
         let error = |reason| FunctionPathError { input: format!("{module}:{function}"), reason };
         let module = canonical_module_path(module).map_err(error)?;
         identifier::check(function).map_err(|reason| error(reason.into()))?;
-        Ok(FunctionPath { module, function: function.to_owned() })
+        Ok(FunctionPath { module: module.into(), function: function.into() })
     }
 
     /// The canonical module path, with `.js`: `dir/messages.js`.
@@ -75,7 +76,7 @@ impl FunctionPath {
     /// The form that users see: without `.js`, and without `:default`.
     pub fn stripped(&self) -> String {
         let module = self.module.strip_suffix(EXTENSION).unwrap_or(&self.module);
-        if self.function == DEFAULT_EXPORT {
+        if &*self.function == DEFAULT_EXPORT {
             module.to_owned()
         } else {
             format!("{module}:{}", self.function)

@@ -112,8 +112,8 @@ impl FromRequestParts<Arc<State>> for CallContext {
         let visitor = state.identify(credentials).await?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let metadata = RequestMetadata {
-            ip: parts.extensions.get::<ClientAddress>().map(|address| address.0.ip().to_string()),
-            user_agent: user_agent.map(str::to_owned),
+            ip: parts.extensions.get::<ClientAddress>().map(|address| address.0.ip().to_string().into()),
+            user_agent: user_agent.map(Arc::from),
             auth_token: visitor.token.clone(),
         };
         Ok(Self {

@@ -34,7 +34,7 @@ pub(crate) async fn serve(state: &Arc<State>, path: &str, request: Request<Body>
         headers: head::headers(&parts.headers),
         body: has_body.then(|| stream_request_body(state, body)),
         request_id: request_ids::of(&parts.extensions),
-        ip: parts.extensions.get::<ClientAddress>().map(|address| address.0.ip().to_string()),
+        ip: parts.extensions.get::<ClientAddress>().map(|address| address.0.ip().to_string().into()),
     };
     // When the client leaves, this future is dropped, and with it everything that the call waits on.
     match state.services.functions.http_action(action).await {

@@ -58,7 +58,7 @@ pub(super) async fn authenticate(state: &State, presented: SocketCredentials) ->
                 identity: Identity::User(user.identity),
                 admin: None,
                 expires_at: Some(user.expires_at),
-                token: Some(token.to_string()),
+                token: Some(token.to_string().into()),
             }),
             Err(AuthenticationError::Rejected { message, .. }) => AuthOutcome::Rejected(message),
             Err(AuthenticationError::Unavailable { message }) => {

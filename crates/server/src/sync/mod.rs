@@ -48,7 +48,8 @@ fn open(state: Arc<State>, segment: Option<&str>, request: Request<Body>) -> Res
     let header = request.headers().get(client_version::HEADER).and_then(|value| value.to_str().ok());
     let client = ClientVersion::from_request(segment, header);
     client_version::check_supported(&client)?;
-    let address = request.extensions().get::<ClientAddress>().map(|address| address.0.ip().to_string());
+    let address =
+        request.extensions().get::<ClientAddress>().map(|address| address.0.ip().to_string().into());
     let metadata = requests::metadata(&request, address);
     let Ok(place) = Arc::clone(&state.sockets).try_acquire_owned() else {
         return Err(ApiError::new(

@@ -17,9 +17,9 @@ use crate::access::Operation;
 use crate::state::State;
 
 /// What the upgrade request tells about the client.
-pub(super) fn metadata(request: &Request<Body>, ip: Option<String>) -> RequestMetadata {
+pub(super) fn metadata(request: &Request<Body>, ip: Option<Arc<str>>) -> RequestMetadata {
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    RequestMetadata { ip, user_agent: user_agent.map(str::to_owned), auth_token: None }
+    RequestMetadata { ip, user_agent: user_agent.map(Arc::from), auth_token: None }
 }
 
 /// Runs a mutation to its durable end, and calls `settled` as soon as the next one may start.
