@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 pub use freshet_files::Location;
@@ -191,7 +192,19 @@ pub fn node_flags(memory_mb: usize) -> Vec<String> {
     .to_vec();
     // Memories of WebAssembly are reserved by the operating system, not by V8, and can be filled in one operation.
     flags.push(format!("--wasm-max-mem-pages={}", memory_mb * WASM_PAGES_OF_A_MEGABYTE));
+    flags.push(format!(
+        "--v8-pool-size={}",
+        collector_threads(available_parallelism().map_or(1, usize::from))
+    ));
     flags
+}
+
+/// How many threads of a process help V8 to collect garbage and to compile, on a machine with so many processors. Node
+/// starts four wherever it runs. All lanes share them, and a function that fills its heap keeps all of them busy: with two
+/// processors they took both, and every other call waited behind them.
+fn collector_threads(processors: usize) -> usize {
+    const COLLECTOR_THREADS_MAX: usize = 4;
+    processors.saturating_sub(1).clamp(1, COLLECTOR_THREADS_MAX)
 }
 
 /// Writes the runtime's JavaScript below `dir` and returns the file that `node` is to run.
@@ -220,4 +233,14 @@ pub fn write_bootstrap(dir: &Path) -> io::Result<PathBuf> {
         }
     }
     Ok(folder.join("engine.js"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collectors_leave_a_processor_to_calls_where_there_is_more_than_one() {
+        assert_eq!([0, 1, 2, 3, 5, 64].map(collector_threads), [1, 1, 1, 2, 4, 4]);
+    }
 }
