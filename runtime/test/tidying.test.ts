@@ -20,12 +20,15 @@ describe("a lane", () => {
     tidying.callEnded(19_999);
     expect(tidying.waitMs(19_999)).toBe(1);
     expect(tidying.waitMs(20_000)).toBe(0);
+    tidying.done();
+    expect(tidying.waitMs(40_000)).toBe(Infinity);
   });
 
   it("waits while another one is at it, and for nothing else", () => {
     const tidying = new Tidying();
     tidying.callEnded(0);
     tidying.postpone(10_000);
+    expect(tidying.waitMs(10_000)).toBe(250);
     tidying.callEnded(10_100);
     expect(tidying.waitMs(10_200)).toBe(50);
     expect(tidying.waitMs(10_250)).toBe(0);
