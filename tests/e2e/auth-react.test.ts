@@ -1,37 +1,26 @@
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Page } from "playwright-core";
+import { afterAll, expect, it } from "vitest";
 
 import type { AuthPage } from "../pages/auth.ts";
-import { TestApp } from "../src/app.ts";
 import { launchBrowser } from "../src/browser.ts";
 import { PageServer } from "../src/page-server.ts";
 import { AuthProvider } from "../src/provider.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 import { SubscriptionWatch } from "../src/subscription-watch.ts";
 import { leave, watchPage } from "../src/watched-page.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let provider: AuthProvider;
-let browser: Browser;
-let pages: PageServer;
-let watch: SubscriptionWatch;
-
-beforeAll(async () => {
-  [server, provider, browser] = await Promise.all([FreshetServer.start(), AuthProvider.start("RS256"), launchBrowser()]);
-  watch = new SubscriptionWatch(server.url);
-  app = new TestApp(server, "auth");
-  app.write("convex/auth.config.ts", `export default { providers: [{ domain: "${provider.issuer}", applicationID: "app" }] };\n`);
-  await app.push();
-  pages = await PageServer.start("auth");
-}, 180_000);
+const [provider, browser, pages] = await Promise.all([AuthProvider.start("RS256"), launchBrowser(), PageServer.start("auth")]);
+const { server } = await runApp("auth", {
+  prepare: (app) => {
+    app.write("convex/auth.config.ts", `export default { providers: [{ domain: "${provider.issuer}", applicationID: "app" }] };\n`);
+  },
+});
+const watch = new SubscriptionWatch(server.url);
 
 afterAll(async () => {
   await browser.close();
   pages.close();
   provider.close();
-  app.delete();
-  await server.stop();
 });
 
 async function openTab(): Promise<Page> {

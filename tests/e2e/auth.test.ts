@@ -1,28 +1,23 @@
 import { ConvexHttpClient } from "convex/browser";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 
 import { api } from "../apps/auth/convex/_generated/api.js";
 import { TestApp } from "../src/app.ts";
 import { AuthProvider, unsigned } from "../src/provider.ts";
-import { eventually, FreshetServer, sleep } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let oidc: AuthProvider;
-let custom: AuthProvider;
+const [{ server, app }, oidc, custom] = await Promise.all([
+  runApp("auth", { isPushed: false }),
+  AuthProvider.start("RS256"),
+  AuthProvider.start("ES256"),
+]);
 const open: WatchedClient[] = [];
 
-beforeAll(async () => {
-  [server, oidc, custom] = await Promise.all([FreshetServer.start(), AuthProvider.start("RS256"), AuthProvider.start("ES256")]);
-  app = new TestApp(server, "auth");
-});
-
-afterAll(async () => {
-  app.delete();
+afterAll(() => {
   oidc.close();
   custom.close();
-  await server.stop();
 });
 
 afterEach(async () => {

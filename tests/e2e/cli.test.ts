@@ -1,22 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { eventually, FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually } from "../src/server.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "basic");
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server, app } = await runApp("basic", { isPushed: false });
 
 describe("the unmodified CLI", () => {
   it("pushes an app and writes its generated files", async () => {

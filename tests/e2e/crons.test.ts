@@ -4,30 +4,20 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeFunctionReference } from "convex/server";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 
 import { TestApp } from "../src/app.ts";
 import { Calls } from "../src/calls.ts";
+import { runApp } from "../src/running-app.ts";
 import { eventually, FreshetServer, sleep } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
+const { server, app, calls } = await runApp("scheduler", { isPushed: false });
 /** Watches what the jobs write. */
-let live: WatchedClient;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "scheduler");
-  calls = new Calls(server);
-  live = new WatchedClient(server);
-});
+const live = new WatchedClient(server);
 
 afterAll(async () => {
   await live.close();
-  app.delete();
-  await server.stop();
 });
 
 /** Pushes the app with these lines in `crons.ts`. */

@@ -2,13 +2,13 @@
 
 import { ConvexHttpClient } from "convex/browser";
 import { convexToJson, type Value } from "convex/values";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 
 import { api } from "../apps/data/convex/_generated/api.js";
 import type { Id } from "../apps/data/convex/_generated/dataModel.js";
-import { TestApp } from "../src/app.ts";
 import { failureOf } from "../src/failure.ts";
-import { eventually as waitFor, FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually as waitFor } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 // Megabytes go back and forth, perhaps on a busy machine.
@@ -18,23 +18,12 @@ async function eventually<T>(what: string, check: () => T | undefined | Promise<
   return await waitFor(what, check, 120_000);
 }
 
-let server: FreshetServer;
-let app: TestApp;
-let http: ConvexHttpClient;
-let live: WatchedClient;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "data");
-  await app.push();
-  http = new ConvexHttpClient(server.url, { logger: false });
-  live = new WatchedClient(server);
-});
+const { server } = await runApp("data");
+const http = new ConvexHttpClient(server.url, { logger: false });
+const live = new WatchedClient(server);
 
 afterAll(async () => {
   await live.close();
-  app.delete();
-  await server.stop();
 });
 
 /** Equality to the bit: 0 is not -0, NaN is itself, 1 is not 1n. */

@@ -2,12 +2,12 @@
 
 import { ConvexHttpClient } from "convex/browser";
 import { getDocumentSize, type Value } from "convex/values";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 
 import { api } from "../apps/data/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
 import { failureOf } from "../src/failure.ts";
-import { eventually as waitFor, FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually as waitFor } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 // Megabytes go back and forth, perhaps on a busy machine.
@@ -17,23 +17,12 @@ async function eventually<T>(what: string, check: () => T | undefined | Promise<
   return await waitFor(what, check, 120_000);
 }
 
-let server: FreshetServer;
-let app: TestApp;
-let http: ConvexHttpClient;
-let live: WatchedClient;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "data");
-  await app.push();
-  http = new ConvexHttpClient(server.url, { logger: false });
-  live = new WatchedClient(server, { varying: ["run"] });
-});
+const { server } = await runApp("data");
+const http = new ConvexHttpClient(server.url, { logger: false });
+const live = new WatchedClient(server, { varying: ["run"] });
 
 afterAll(async () => {
   await live.close();
-  app.delete();
-  await server.stop();
 });
 
 interface Item {

@@ -2,34 +2,22 @@
 
 import { ConvexHttpClient } from "convex/browser";
 import { compareValues, convexToJson, getConvexSize, getDocumentSize, type JSONValue, jsonToConvex, type Value } from "convex/values";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 
 import { api } from "../apps/data/convex/_generated/api.js";
-import { TestApp } from "../src/app.ts";
 import { failureOf } from "../src/failure.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 // Megabytes go back and forth, perhaps on a busy machine.
 vi.setConfig({ testTimeout: 240_000 });
 
-let server: FreshetServer;
-let app: TestApp;
-let http: ConvexHttpClient;
-let live: WatchedClient;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "data");
-  await app.push();
-  http = new ConvexHttpClient(server.url, { logger: false });
-  live = new WatchedClient(server);
-});
+const { server } = await runApp("data");
+const http = new ConvexHttpClient(server.url, { logger: false });
+const live = new WatchedClient(server);
 
 afterAll(async () => {
   await live.close();
-  app.delete();
-  await server.stop();
 });
 
 function bytes(...list: number[]): ArrayBuffer {

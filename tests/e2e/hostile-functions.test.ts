@@ -3,36 +3,23 @@
  * error, nobody else notices but by the clock, the engine's process lives, and the memory comes back.
  */
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
 import { Bystanders } from "../src/bystanders.ts";
-import { Calls } from "../src/calls.ts";
 import { HARMFUL_ACTIONS, HARMFUL_QUERIES } from "../src/harm.ts";
-import { FreshetServer, eventually, residentMegabytes, sleep } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, residentMegabytes, sleep } from "../src/server.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
-let load: Bystanders;
+const { server, calls } = await runApp("hostile");
+const load = new Bystanders(server.url, 2);
 
 function p99(latencies: number[]): number {
   const sorted = [...latencies].sort((one, other) => one - other);
   return sorted[Math.floor(sorted.length * 0.99)] ?? 0;
 }
 
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "hostile");
-  await app.push();
-  calls = new Calls(server);
-  load = new Bystanders(server.url, 2);
-});
-
 afterAll(async () => {
   await load.stop();
-  app.delete();
-  await server.stop();
 });
 
 describe("functions that mean harm, under the load of others", () => {

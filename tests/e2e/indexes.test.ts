@@ -1,11 +1,12 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { compareValues, type Value } from "convex/values";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { TestApp } from "../src/app.ts";
 import { Calls, type Row } from "../src/calls.ts";
 import { Gate } from "../src/gate.ts";
+import { runApp } from "../src/running-app.ts";
 import { FreshetServer } from "../src/server.ts";
 
 const START = "/api/deploy2/start_push";
@@ -16,19 +17,16 @@ const DEPLOY = ["deploy", "-y", "--typecheck", "disable"];
 const ROWS = 20_000;
 const AT_ONCE = 4000;
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
+const { server, app, calls } = await runApp("schema", {
+  prepare: (pushed) => {
+    use(pushed, "rows");
+  },
+});
 let gate: Gate;
 /** The same app, pushed through the gate. */
 let gated: TestApp;
 
 beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "schema");
-  calls = new Calls(server);
-  use(app, "rows");
-  await app.push();
   for (let from = 0; from < ROWS; from += AT_ONCE) {
     await calls.mutation("documents:fill", { table: "rows", from, count: AT_ONCE });
   }
@@ -42,11 +40,6 @@ beforeEach(async () => {
 afterEach(() => {
   gate.close();
   gated.delete();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
 });
 
 function use(target: TestApp, schema: string): void {

@@ -2,27 +2,12 @@
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
-import { FreshetServer, eventually } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually } from "../src/server.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "hostile");
-  await app.push();
-  calls = new Calls(server);
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { server, app, calls } = await runApp("hostile");
 
 /** Processor time of each thread of a process, in ticks. */
 function threadTimes(pid: number): Map<number, number> {

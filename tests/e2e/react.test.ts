@@ -1,34 +1,20 @@
 /** React's hooks in Chromium, with the current client and the oldest that is tested. */
 
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import type { ListPage } from "../pages/list.ts";
-import { TestApp } from "../src/app.ts";
 import { launchBrowser } from "../src/browser.ts";
-import { Calls } from "../src/calls.ts";
 import { OLD_CLIENTS, oldClient } from "../src/old-client.ts";
 import { PageServer } from "../src/page-server.ts";
-import { FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
 import { SubscriptionWatch } from "../src/subscription-watch.ts";
 import { leave, watchPage } from "../src/watched-page.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let browser: Browser;
-let calls: Calls;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([FreshetServer.start(), launchBrowser()]);
-  app = new TestApp(server, "react");
-  await app.push();
-  calls = new Calls(server);
-}, 180_000);
+const [{ server, calls }, browser] = await Promise.all([runApp("react"), launchBrowser()]);
 
 afterAll(async () => {
   await browser.close();
-  app.delete();
-  await server.stop();
 });
 
 function range(from: number, end: number): number[] {

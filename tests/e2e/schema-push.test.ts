@@ -1,11 +1,11 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
 import { Gate } from "../src/gate.ts";
-import { eventually, sleep, FreshetServer } from "../src/server.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually, sleep } from "../src/server.ts";
 
 const START = "/api/deploy2/start_push";
 const WAIT = "/api/deploy2/wait_for_schema";
@@ -13,20 +13,17 @@ const FINISH = "/api/deploy2/finish_push";
 const PUSH = ["dev", "--once", "--typecheck", "disable"];
 const DEPLOY = ["deploy", "-y", "--typecheck", "disable"];
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
+// Several runs of the command line each, perhaps on a busy machine.
+vi.setConfig({ testTimeout: 240_000 });
+
+const { server, app, calls } = await runApp("schema", {
+  prepare: (pushed) => {
+    use(pushed, "rows");
+  },
+});
 let gate: Gate;
 /** The same app, pushed through the gate. */
 let gated: TestApp;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "schema");
-  calls = new Calls(server);
-  use(app, "rows");
-  await app.push();
-});
 
 beforeEach(async () => {
   gate = await Gate.before(server);
@@ -36,11 +33,6 @@ beforeEach(async () => {
 afterEach(() => {
   gate.close();
   gated.delete();
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
 });
 
 function use(target: TestApp, schema: string): void {
@@ -171,7 +163,7 @@ describe("a schema under way", () => {
     let output = "";
     dev.stderr?.on("data", (chunk: Buffer) => (output += chunk.toString()));
     try {
-      await eventually("the failed push", () => (output.includes(`Document with ID "${bad}"`) ? true : undefined), 30_000);
+      await eventually("the failed push", () => (output.includes(`Document with ID "${bad}"`) ? true : undefined), 120_000);
       await calls.mutation("documents:remove", { id: bad });
       // The CLI begins to watch the table only after it has told of the failure, so the change above may be too early.
       const nextPush = async (): Promise<true | undefined> => {
@@ -182,7 +174,7 @@ describe("a schema under way", () => {
         await calls.mutation("documents:remove", { id: await note("good") });
         return undefined;
       };
-      await eventually("the next push", nextPush, 60_000).catch((error: unknown) => {
+      await eventually("the next push", nextPush, 120_000).catch((error: unknown) => {
         throw new Error(`${String(error)}:\n${output}`);
       });
     } finally {
@@ -209,7 +201,7 @@ describe("a schema for a large table", () => {
   const ROWS = 100_000;
   const AT_ONCE = 4000;
 
-  it("is checked while others write, survives a killed engine, and is put in force", { timeout: 180_000 }, async () => {
+  it("is checked while others write, survives a killed engine, and is put in force", async () => {
     for (let from = 0; from < ROWS; from += AT_ONCE) {
       await calls.mutation("documents:fill", { table: "rows", from, count: AT_ONCE });
     }
@@ -229,7 +221,7 @@ describe("a schema for a large table", () => {
     expect(await calls.mutation("documents:attempt", { write: "insert", table: "rows", value: { n: 1, group: "x", extra: null } })).toBeNull();
   });
 
-  it("has its indexes built, and the server tells how far it is", { timeout: 180_000 }, async () => {
+  it("has its indexes built, and the server tells how far it is", async () => {
     use(gated, "narrowIndexed");
     const { code, output } = await gated.convex(...PUSH);
     expect(code, output).toBe(0);

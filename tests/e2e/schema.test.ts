@@ -1,26 +1,11 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import type { Value } from "convex/values";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { runApp } from "../src/running-app.ts";
 
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
-import { FreshetServer } from "../src/server.ts";
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
-
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "schema");
-  calls = new Calls(server);
-});
-
-afterAll(async () => {
-  app.delete();
-  await server.stop();
-});
+const { app, calls } = await runApp("schema", { isPushed: false });
 
 /** Puts one of the app's schemas in its place. */
 function use(schema: string, target = app): void {

@@ -4,11 +4,11 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 
 import { makeFunctionReference } from "convex/server";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 
-import { TestApp } from "../src/app.ts";
-import { Calls } from "../src/calls.ts";
-import { eventually, FreshetServer } from "../src/server.ts";
+import type { TestApp } from "../src/app.ts";
+import { runApp } from "../src/running-app.ts";
+import { eventually } from "../src/server.ts";
 import { WatchedClient } from "../src/watched-client.ts";
 
 interface Found {
@@ -38,15 +38,19 @@ const BUCKETS = 31;
 /** Words that the beginning of a last word stands for. */
 const EXPANSIONS_MAX = 16;
 
-let server: FreshetServer;
-let app: TestApp;
-let calls: Calls;
-let client: WatchedClient;
+const { server, app, calls } = await runApp("search", { prepare: use("indexed") });
+const client = new WatchedClient(server, { varying: ["run"] });
 /** Numbered rows that were written. */
 let rows = 0;
 
+function use(schema: string): (app: TestApp) => void {
+  return ({ dir }) => {
+    cpSync(join(dir, `schemas/${schema}.ts`), join(dir, "convex/schema.ts"));
+  };
+}
+
 async function push(schema: string): Promise<void> {
-  cpSync(join(app.dir, `schemas/${schema}.ts`), join(app.dir, "convex/schema.ts"));
+  use(schema)(app);
   await app.push();
 }
 
@@ -64,18 +68,8 @@ function watch(words: string, channel?: string): Live {
   return { shown, last: () => shown.at(-1), close };
 }
 
-beforeAll(async () => {
-  server = await FreshetServer.start();
-  app = new TestApp(server, "search");
-  calls = new Calls(server);
-  client = new WatchedClient(server, { varying: ["run"] });
-  await push("indexed");
-});
-
 afterAll(async () => {
   await client.close();
-  app.delete();
-  await server.stop();
 });
 
 describe("a search", () => {

@@ -15,12 +15,14 @@ export interface RunningApp {
 export interface RunningAppOptions extends ServerOptions {
   /** Changes the app before it is pushed. */
   prepare?: (app: TestApp, server: FreshetServer) => void | Promise<void>;
+  /** False where the tests push it themselves. */
+  isPushed?: boolean;
 }
 
 /**
- * Pushes `tests/apps/<name>` to a server of its own; both are gone after the last test. To be awaited at the top of a file.
+ * Starts a server for `tests/apps/<name>` and pushes that; both are gone after the last test. To be awaited at the top of a file.
  */
-export async function runApp(name: string, { prepare, ...options }: RunningAppOptions = {}): Promise<RunningApp> {
+export async function runApp(name: string, { prepare, isPushed = true, ...options }: RunningAppOptions = {}): Promise<RunningApp> {
   const server = await FreshetServer.start(options);
   const app = new TestApp(server, name);
   const end = async (): Promise<void> => {
@@ -29,7 +31,9 @@ export async function runApp(name: string, { prepare, ...options }: RunningAppOp
   };
   try {
     await prepare?.(app, server);
-    await app.push();
+    if (isPushed) {
+      await app.push();
+    }
   } catch (error) {
     await end();
     throw error;

@@ -42,6 +42,8 @@ pub struct TransactionLimits {
     pub documents_written: u64,
     /// Bytes of documents written.
     pub bytes_written: u64,
+    /// Bytes of keys that writes make: those of documents before and after, in the indexes that the app declares.
+    pub index_key_bytes: u64,
     /// Functions scheduled.
     pub functions_scheduled: u64,
     /// Bytes of arguments of scheduled functions.
@@ -56,6 +58,9 @@ impl Default for TransactionLimits {
             intervals_read: 4096,
             documents_written: 16_000,
             bytes_written: 1 << 24,
+            // A value is in the memory of a mutation as often as it is indexed. Enough for 16,000 documents to be replaced
+            // under 64 indexes with keys of 130 bytes.
+            index_key_bytes: 1 << 28,
             functions_scheduled: 1000,
             scheduled_args_bytes: 1 << 24,
         }
@@ -75,6 +80,8 @@ pub struct Usage {
     pub documents_written: u64,
     /// Bytes of documents written.
     pub bytes_written: u64,
+    /// Bytes of keys that writes made.
+    pub index_key_bytes: u64,
     /// Functions scheduled.
     pub functions_scheduled: u64,
     /// Bytes of arguments of scheduled functions.
@@ -114,6 +121,7 @@ impl TransactionLimits {
             intervals_read: cap(self.intervals_read, usage.intervals_read, budget.intervals_read),
             documents_written: cap(self.documents_written, usage.documents_written, budget.documents_written),
             bytes_written: cap(self.bytes_written, usage.bytes_written, budget.bytes_written),
+            index_key_bytes: self.index_key_bytes,
             functions_scheduled: cap(
                 self.functions_scheduled,
                 usage.functions_scheduled,
@@ -171,7 +179,23 @@ impl TransactionLimits {
                 ),
             ));
         }
+        if usage.index_key_bytes > self.index_key_bytes {
+            return Err(self.too_many_index_keys());
+        }
         Ok(())
+    }
+
+    /// The error when there are too many bytes of index keys.
+    pub(crate) fn too_many_index_keys(&self) -> DeveloperError {
+        let limit = usize::try_from(self.index_key_bytes).unwrap_or(usize::MAX);
+        DeveloperError::new(
+            "TooManyBytesWritten",
+            format!(
+                "Too many bytes of index keys written in a single function execution (limit: {}). Consider writing \
+                 fewer documents at a time, or using fewer indexes on large fields.",
+                freshet_values::byte_size_text(limit)
+            ),
+        )
     }
 
     /// The error if too much has been scheduled.

@@ -33,6 +33,39 @@ impl IndexKeys {
 #[derive(Clone, Default)]
 pub(crate) struct Keys(Arc<[(IndexId, IndexKeys)]>);
 
+/// How many bytes of keys may still be made for a transaction, those of built-in indexes aside: these are few and short.
+pub(crate) struct KeyAllowance {
+    bytes_max: u64,
+    bytes: u64,
+}
+
+impl KeyAllowance {
+    /// For as many bytes as may be.
+    pub(crate) fn of(bytes_max: u64) -> KeyAllowance {
+        KeyAllowance { bytes_max, bytes: 0 }
+    }
+
+    /// For whom nothing counts.
+    pub(crate) fn unlimited() -> KeyAllowance {
+        KeyAllowance::of(u64::MAX)
+    }
+
+    /// Bytes that were made.
+    pub(crate) fn used(&self) -> u64 {
+        self.bytes
+    }
+
+    fn is_exceeded(&self) -> bool {
+        self.bytes > self.bytes_max
+    }
+
+    fn count(&mut self, index: &IndexMeta, keys: &IndexKeys) {
+        if index.row.is_some() {
+            self.bytes += keys.as_slice().iter().map(|key| key.len() as u64).sum::<u64>();
+        }
+    }
+}
+
 /// A version of a document with its keys.
 #[derive(Clone, Copy)]
 pub(crate) struct Keyed<'a> {
@@ -42,22 +75,35 @@ pub(crate) struct Keyed<'a> {
 
 impl Keys {
     /// The keys of a document in all indexes that writes keep up to date. Those that take long to make are taken from
-    /// another version of the document if they are the same there.
+    /// another version of the document if they are the same there. None when there are more than allowed; then most of them
+    /// were not even made.
     pub(crate) fn of(
         catalog: &Catalog,
         table: TableId,
         document: &Document,
         other: Option<Keyed<'_>>,
-    ) -> Result<Keys, SystemError> {
-        let indexes = catalog.indexes(table).iter().filter(|index| index.is_maintained());
-        let keys = indexes.enumerate().map(|(at, index)| {
+        allowance: &mut KeyAllowance,
+    ) -> Result<Option<Keys>, SystemError> {
+        let mut all = Vec::with_capacity(catalog.indexes(table).len());
+        for (at, index) in catalog.indexes(table).iter().filter(|index| index.is_maintained()).enumerate() {
             let known = match other {
                 Some(other) if index.shares_keys(other.document, document)? => other.keys.known(at, index),
                 _ => None,
             };
-            Ok((index.id, known.map_or_else(|| index.keys(document), |keys| Ok(keys.clone()))?))
-        });
-        Ok(Keys(keys.collect::<Result<_, SystemError>>()?))
+            let keys = match known {
+                Some(keys) => keys.clone(),
+                None => {
+                    let made = index.keys(document)?;
+                    allowance.count(index, &made);
+                    if allowance.is_exceeded() {
+                        return Ok(None);
+                    }
+                    made
+                }
+            };
+            all.push((index.id, keys));
+        }
+        Ok(Some(Keys(all.into())))
     }
 
     /// The keys in an index. Computed only if the index is newer than these keys; `at` is where it probably stands among the

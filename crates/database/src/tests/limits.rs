@@ -95,6 +95,83 @@ fn a_write_over_the_limit_is_not_applied_and_the_rest_commits() {
     });
 }
 
+/// A table "t" with two indexes on `s`, in a database where the keys of so many documents of `text()` may be made.
+fn with_two_indexes(documents: u64) -> (Fixture, String) {
+    let limits = TransactionLimits { index_key_bytes: documents * KEY_BYTES, ..Default::default() };
+    let fixture = limited(limits);
+    let id = fixture.insert("t", text());
+    add_index(&fixture, "t", "by_s", &["s"]);
+    add_index(&fixture, "t", "by_s_and_other", &["s", "other"]);
+    (fixture, id)
+}
+
+fn text() -> Value {
+    object([("s", Value::from("x".repeat(1000)))])
+}
+
+/// Text, creation time and id in both indexes, and a field that is not there in one of them.
+const KEY_BYTES: u64 = 2 * (1002 + 9 + 34) + 1;
+
+#[test]
+fn index_keys_over_the_limit_are_not_written_and_the_rest_commits() {
+    let (fixture, _) = with_two_indexes(2);
+    fixture.run(|transaction| {
+        insert(transaction, "t", text());
+        insert(transaction, "t", text());
+        assert_eq!(transaction.usage().index_key_bytes, 2 * KEY_BYTES);
+        insert(transaction, "without_indexes", text());
+        assert_eq!(
+            message(transaction.user(Namespace::ROOT).insert("t", object([]))),
+            "Too many bytes of index keys written in a single function execution (limit: 4.08 KiB). Consider writing \
+             fewer documents at a time, or using fewer indexes on large fields."
+        );
+        // Nor is a table made for a document that is refused.
+        assert!(transaction.user(Namespace::ROOT).insert("new", object([])).is_err());
+        assert!(transaction.catalog().table_by_name(Namespace::ROOT, &name("new")).is_none());
+    });
+    assert_eq!(fixture.database.begin().unwrap().user(Namespace::ROOT).count("t").unwrap(), 3);
+}
+
+#[test]
+fn index_keys_count_before_and_after_a_write_and_once_in_a_transaction() {
+    let (fixture, id) = with_two_indexes(4);
+    fixture.run(|transaction| {
+        let patch = |n| std::collections::BTreeMap::from([("n".to_owned(), Some(num(n)))]);
+        transaction.user(Namespace::ROOT).patch(&id, None, patch(1.0)).unwrap();
+        assert_eq!(transaction.usage().index_key_bytes, 2 * KEY_BYTES);
+        transaction.user(Namespace::ROOT).patch(&id, None, patch(2.0)).unwrap();
+        assert_eq!(transaction.usage().index_key_bytes, 3 * KEY_BYTES);
+        transaction.begin_sub(None);
+        transaction.user(Namespace::ROOT).patch(&id, None, patch(3.0)).unwrap();
+        assert!(transaction.user(Namespace::ROOT).patch(&id, None, patch(4.0)).is_err());
+        transaction.rollback_sub().unwrap();
+        transaction.user(Namespace::ROOT).patch(&id, None, patch(5.0)).unwrap();
+    });
+    let mut transaction = fixture.database.begin().unwrap();
+    let found = transaction.user(Namespace::ROOT).get(&id, None, false).unwrap().unwrap();
+    assert_eq!(field(&found, "n"), num(5.0));
+}
+
+#[test]
+fn a_document_with_more_index_keys_than_allowed_can_be_removed_but_not_changed() {
+    let (fixture, id) = with_two_indexes(0);
+    let mut transaction = fixture.database.begin().unwrap();
+    assert!(transaction.user(Namespace::ROOT).replace(&id, None, object([])).is_err());
+    let (other, _) = fixture.run(|transaction| {
+        transaction.system(Namespace::ROOT).insert(&name("t"), fields_of_text()).unwrap().to_string()
+    });
+    fixture.run(|transaction| {
+        transaction.user(Namespace::ROOT).delete(&id, None).unwrap();
+        assert!(transaction.user(Namespace::ROOT).delete(&other, None).is_err());
+    });
+    assert_eq!(fixture.database.begin().unwrap().user(Namespace::ROOT).count("t").unwrap(), 1);
+}
+
+fn fields_of_text() -> Object {
+    let Value::Object(fields) = text() else { unreachable!("made as an object") };
+    fields
+}
+
 #[test]
 fn rolling_back_gives_writes_back_but_not_reads() {
     let fixture =

@@ -21,6 +21,7 @@ pub(super) struct Frame {
     limits: TransactionLimits,
     documents_written: u64,
     bytes_written: u64,
+    index_key_bytes: u64,
     streams: BTreeMap<StreamId, Box<Stream>>,
     next_stream: u32,
     #[cfg(test)]
@@ -66,6 +67,7 @@ impl Transaction {
         let frame = self.pop_frame()?;
         self.usage.documents_written = frame.documents_written;
         self.usage.bytes_written = frame.bytes_written;
+        self.usage.index_key_bytes = frame.index_key_bytes;
         self.pending = frame.pending;
         self.catalog = frame.catalog;
         self.views = frame.views;
@@ -96,6 +98,7 @@ impl Transaction {
             limits,
             documents_written: self.usage.documents_written,
             bytes_written: self.usage.bytes_written,
+            index_key_bytes: self.usage.index_key_bytes,
             streams: std::mem::take(&mut self.streams),
             next_stream: std::mem::take(&mut self.next_stream),
             #[cfg(test)]

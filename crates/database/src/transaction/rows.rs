@@ -10,7 +10,7 @@ use super::names::SCHEMAS;
 use super::pending::PendingChange;
 use crate::catalog::system_tables::{self, INDEX, TABLES, TABLES_BY_ID};
 use crate::catalog::{IndexState, TableMeta, TableState, by_id_key, table_row};
-use crate::commit::keys::{Keyed, Keys};
+use crate::commit::keys::{KeyAllowance, Keyed, Keys};
 use crate::commit::prepare::view;
 use crate::document::Document;
 use crate::error::{DatabaseError, DeveloperError, SystemError};
@@ -25,6 +25,13 @@ pub(super) enum Counted {
     ForWrite,
     /// Nothing: the engine reads for itself.
     Nothing,
+}
+
+/// One version of a document that another takes the place of.
+struct Change {
+    internal: InternalId,
+    old: Option<Arc<Document>>,
+    new: Option<Arc<Document>>,
 }
 
 impl Transaction {
@@ -83,7 +90,7 @@ impl Transaction {
         self.limits.check_writes(&self.usage)
     }
 
-    /// Replaces one version of a document by another; `None` is absence.
+    /// Replaces one version of a document by another, on behalf of the engine; `None` is absence.
     pub(super) fn write_row(
         &mut self,
         table: &TableMeta,
@@ -91,20 +98,71 @@ impl Transaction {
         old: Option<Arc<Document>>,
         new: Option<Arc<Document>>,
     ) -> Result<(), DatabaseError> {
+        let change = Change { internal, old, new };
+        let keys = self.make_keys(table, &change, &mut KeyAllowance::unlimited())?;
+        let (old_keys, new_keys) = keys.expect("there is no limit");
+        self.write_keyed(table, change, old_keys, new_keys)
+    }
+
+    /// The same on behalf of app code, which may make so many bytes of keys. To remove a document is only refused when there
+    /// were too many before, or one that has got ever more indexes could stay for ever.
+    ///
+    /// # Errors
+    /// When it is too much; then nothing is written.
+    pub(super) fn write_user_row(
+        &mut self,
+        table: &TableMeta,
+        internal: InternalId,
+        old: Option<Arc<Document>>,
+        new: Option<Arc<Document>>,
+    ) -> Result<(), DatabaseError> {
+        let mut allowance = match new {
+            Some(_) => {
+                KeyAllowance::of(self.limits.index_key_bytes.saturating_sub(self.usage.index_key_bytes))
+            }
+            None => KeyAllowance::unlimited(),
+        };
+        let change = Change { internal, old, new };
+        let keys = self.make_keys(table, &change, &mut allowance)?;
+        self.usage.index_key_bytes += allowance.used();
+        match keys {
+            Some((old_keys, new_keys)) => self.write_keyed(table, change, old_keys, new_keys),
+            None => Err(self.limits.too_many_index_keys().into()),
+        }
+    }
+
+    /// Keys of both versions; none when there are more than allowed.
+    fn make_keys(
+        &self,
+        table: &TableMeta,
+        change: &Change,
+        allowance: &mut KeyAllowance,
+    ) -> Result<Option<(Keys, Keys)>, SystemError> {
+        let old_keys = match (self.pending.keys(table.id, change.internal), &change.old) {
+            (Some(keys), _) => Some(keys.clone()),
+            (None, Some(old)) => Keys::of(&self.catalog, table.id, old, None, allowance)?,
+            (None, None) => Some(Keys::default()),
+        };
+        let Some(old_keys) = old_keys else { return Ok(None) };
+        let other = change.old.as_deref().map(|document| Keyed { document, keys: &old_keys });
+        let new_keys = match &change.new {
+            Some(new) => Keys::of(&self.catalog, table.id, new, other, allowance)?,
+            None => Some(Keys::default()),
+        };
+        Ok(new_keys.map(|new_keys| (old_keys, new_keys)))
+    }
+
+    fn write_keyed(
+        &mut self,
+        table: &TableMeta,
+        Change { internal, old, new }: Change,
+        old_keys: Keys,
+        new_keys: Keys,
+    ) -> Result<(), DatabaseError> {
         if !self.is_tracked() {
             return Err(SystemError::Defect("a query on a stale snapshot tried to write".to_owned()).into());
         }
         self.depend_on_definition(table.id);
-        let old_keys = match (self.pending.keys(table.id, internal), &old) {
-            (Some(keys), _) => keys.clone(),
-            (None, Some(old)) => Keys::of(&self.catalog, table.id, old, None)?,
-            (None, None) => Keys::default(),
-        };
-        let other = old.as_deref().map(|document| Keyed { document, keys: &old_keys });
-        let new_keys = match &new {
-            Some(new) => Keys::of(&self.catalog, table.id, new, other)?,
-            None => Keys::default(),
-        };
         let indexes = self.catalog.indexes(table.id).iter().filter(|index| index.is_maintained());
         for (at, index) in indexes.enumerate() {
             if let Some(old) = &old {

@@ -117,7 +117,7 @@ impl<'a> UserAccess<'a> {
             Some(table) => table,
             None => self.transaction.create_table(self.namespace, &name, number)?,
         };
-        self.transaction.write_row(&table, id.internal, None, Some(document))?;
+        self.transaction.write_user_row(&table, id.internal, None, Some(document))?;
         Ok(id)
     }
 
@@ -175,7 +175,7 @@ impl<'a> UserAccess<'a> {
     pub fn delete(&mut self, id: &str, table: Option<&str>) -> Result<Arc<Document>, DatabaseError> {
         let (meta, id, old) = self.open_for_write(id, table, "db.delete", "Delete")?;
         self.transaction.charge_write(old.size())?;
-        self.transaction.write_row(&meta, id.internal, Some(Arc::clone(&old)), None)?;
+        self.transaction.write_user_row(&meta, id.internal, Some(Arc::clone(&old)), None)?;
         Ok(old)
     }
 
@@ -300,7 +300,7 @@ impl<'a> UserAccess<'a> {
         check_document(&document)?;
         self.transaction.charge_write(document.size())?;
         self.enforce_schema(&table.name, Some(&old), &document)?;
-        self.transaction.write_row(table, id.internal, Some(old), Some(Arc::clone(&document)))?;
+        self.transaction.write_user_row(table, id.internal, Some(old), Some(Arc::clone(&document)))?;
         Ok(document)
     }
 
