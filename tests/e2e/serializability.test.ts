@@ -146,13 +146,19 @@ describe("transactions of clients that meet", () => {
 
   it("may all make the same tables, and others, at the same time", { timeout: 180_000 }, async () => {
     const clients = Array.from({ length: 16 }, () => new ConvexHttpClient(server.url, { logger: false }));
-    await Promise.all(
-      clients.flatMap((client, at) => [
-        client.mutation(api.rows.insert, { table: "together", value: { at } }, { skipQueue: true }),
-        client.mutation(api.rows.insert, { table: `alone${at}`, value: { at } }, { skipQueue: true }),
-      ]),
+    const written = await Promise.all(
+      clients.flatMap((client, at) =>
+        ["together", `alone${at}`].map(async (table) => {
+          const id: string = await client.mutation(api.rows.insert, { table, value: { at } }, { skipQueue: true });
+          return { id, table, at };
+        }),
+      ),
     );
     const [client] = clients;
+    // Ids say the number of their table, which no other has.
+    for (const { id, table, at } of written) {
+      expect(await client?.query(api.rows.get, { id, table })).toMatchObject({ at });
+    }
     expect(await client?.query(api.find.count, { table: "together" })).toBe(clients.length);
     for (const at of clients.keys()) {
       expect(await client?.query(api.find.rows, { table: `alone${at}` })).toMatchObject([{ at }]);
