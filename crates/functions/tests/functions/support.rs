@@ -408,7 +408,8 @@ impl Drop for Deployment {
 
 fn run_lane(lane: &Lane, app: &App) {
     loop {
-        match lane.next(Duration::from_millis(50)) {
+        // As long as real lanes wait, so that nothing is found only because they look again all the time.
+        match lane.next(Duration::from_secs(60)) {
             LaneNext::Run(invocation) => {
                 let outcome = run_script(lane, app, invocation);
                 lane.finish(outcome);
