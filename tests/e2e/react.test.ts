@@ -11,6 +11,7 @@ import { runApp } from "../src/running-app.ts";
 import { SubscriptionWatch } from "../src/subscription-watch.ts";
 import { leave, watchPage } from "../src/watched-page.ts";
 
+const oldest = oldClient(OLD_CLIENTS[0] ?? "");
 const [{ server, calls }, browser] = await Promise.all([runApp("react"), launchBrowser()]);
 
 afterAll(async () => {
@@ -34,8 +35,6 @@ async function shows(tab: Page, id: string, text: string): Promise<void> {
 async function history(tab: Page, id: string): Promise<string[]> {
   return (await inPage(tab, (page) => page.shown))[id] ?? [];
 }
-
-const oldest = oldClient(OLD_CLIENTS[0] ?? "");
 
 describe.each([
   ["the current client", undefined],
