@@ -113,3 +113,31 @@ fn the_log_does_not_grow_for_ever() {
     drop(store);
     check(&disk, 1, last);
 }
+
+#[test]
+fn another_connection_for_writing_copies_nothing_either() {
+    for seed in 0..SEEDS {
+        let disk = Disk::new(seed, SimulatedClock::new(), None);
+        let (store, mut last) = trouble(&disk);
+        // So long that SQLite would copy the log by itself.
+        for _ in 0..300 {
+            last += 1;
+            commit(&store, last).unwrap();
+        }
+        // Now and then the connection cannot settle what became of a commit, and another one can.
+        for _ in 0..20 {
+            last += 1;
+            disk.set_faults(Faults { sync_error: 0.5, ..Faults::default() });
+            let committed = commit(&store, last);
+            disk.set_faults(Faults::default());
+            if committed.is_err() {
+                store.recover().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+                commit(&store, last).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            }
+        }
+        disk.cut_power();
+        drop(store);
+        disk.restore_power();
+        check(&disk, seed, last);
+    }
+}

@@ -12,6 +12,8 @@ use freshet_store::{
     TableId,
 };
 use freshet_values::{InternalId, Timestamp};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
 
 fn disk(seed: u64) -> Disk {
     Disk::new(seed, SimulatedClock::new(), None)
@@ -119,4 +121,31 @@ fn what_is_seen_after_a_failed_sync_and_a_restart_survives_a_power_cut() {
         let store = open(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!(store.snapshot().unwrap().timestamp().0, last, "seed {seed}");
     }
+}
+
+#[test]
+fn nobody_else_can_write_while_the_log_is_written_again() {
+    let disk = disk(1);
+    let store = open_with(&disk, 4000).unwrap();
+    (1..=5).for_each(|timestamp| store.commit(&batch(timestamp)).unwrap());
+    disk.kill_process();
+    drop(store);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let tool = Connection::open_with_flags_and_vfs(Disk::path(), flags, disk.vfs()).unwrap();
+    tool.busy_timeout(Duration::ZERO).unwrap();
+    let (tool, turns) = (Mutex::new(tool), Arc::new(Mutex::new(Vec::new())));
+    let tries = Arc::clone(&turns);
+    disk.set_faults(Faults { slow_sync: 1.0, ..Faults::default() });
+    disk.meanwhile(Some(Arc::new(move || {
+        let tool = tool.lock();
+        let has_turn = tool.execute_batch("BEGIN IMMEDIATE").is_ok();
+        tries.lock().push(has_turn);
+        if has_turn {
+            tool.execute_batch("ROLLBACK").unwrap();
+        }
+    })));
+    drop(open_with(&disk, 4000).unwrap());
+    disk.meanwhile(None);
+    let turns = turns.lock();
+    assert!(!turns.is_empty() && !turns[0], "{turns:?}");
 }

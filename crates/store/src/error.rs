@@ -75,6 +75,12 @@ pub enum StoreError {
     /// A commit failed, and whether it will be there after a crash cannot be told for now.
     #[error("whether the last commit was stored is not known yet: {0}")]
     Undecided(String),
+    /// Somebody else has written to the file meanwhile. Nothing is written any more: what is here was checked against another
+    /// state.
+    #[error(
+        "another process has written to the database file; see to it that one server uses it, and start that one again"
+    )]
+    Overtaken,
     /// The store was closed, so nothing is written until it is opened again.
     #[error("the store is closed")]
     Closed,

@@ -133,6 +133,33 @@ fn tables_can_be_read_by_name_with_any_tool() {
 }
 
 #[test]
+fn names_for_other_tools_are_bounded_because_every_connection_keeps_them_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = open(&path).unwrap();
+    let view = |number: u32, present| TableView {
+        table: freshet_store::TableId(1000 + number),
+        name: format!("table_{number}"),
+        present,
+    };
+    let mut many = batch(1, 1, "{}");
+    many.views = (0..1100).map(|number| view(number, true)).collect();
+    store.commit(&many).unwrap();
+    let views = || -> i64 {
+        let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'view'";
+        raw(&path).query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(views(), 1000);
+    // Tables without one go like the others, and make no room.
+    let mut fewer = batch(2, 2, "{}");
+    fewer.views = vec![view(5, false), view(1099, false), view(1098, true), view(1097, true)];
+    store.commit(&fewer).unwrap();
+    assert_eq!(views(), 1000);
+    assert!(raw(&path).prepare("SELECT * FROM table_1098").is_ok());
+    assert!(raw(&path).prepare("SELECT * FROM table_5").is_err());
+}
+
+#[test]
 fn snapshots_are_bounded_and_wait_their_turn() {
     let directory = tempfile::tempdir().unwrap();
     let options =

@@ -128,6 +128,8 @@ pub(super) fn set_writer_pragmas(connection: &Connection, cache_kib: usize) -> r
     connection.set_prepared_statement_cache_capacity(64);
     keep_plans(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // From the first commit on, whether the log may be copied is for `checkpoint` to say.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // FULL syncs the log at every commit: a commit that returned survives a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     set_cache(connection, cache_kib)?;
@@ -174,6 +176,18 @@ pub(super) fn durable_timestamp(connection: &Connection) -> rusqlite::Result<Tim
     timestamp_meta(connection, META_TIMESTAMP)
 }
 
+/// Sets the timestamp of the last durable commit, provided that it is still the one that is known. Returns whether it was.
+pub(super) fn advance_timestamp(
+    connection: &Connection,
+    known: Timestamp,
+    new: Timestamp,
+) -> rusqlite::Result<bool> {
+    let changed = connection
+        .prepare_cached("UPDATE freshet_meta SET value = ?3 WHERE name = ?1 AND value = ?2")?
+        .execute([META_TIMESTAMP, &known.0.to_string(), &new.0.to_string()])?;
+    Ok(changed == 1)
+}
+
 /// Reads a meta row that holds a timestamp.
 pub(super) fn timestamp_meta(connection: &Connection, name: &str) -> rusqlite::Result<Timestamp> {
     let text = required_meta(connection, name)?;
@@ -207,7 +221,11 @@ pub(super) fn clear_table(connection: &Connection, table: TableId, limit: usize)
     Ok(removed)
 }
 
-/// Gives a table a view of its own name, unless that name is taken.
+/// Tables that have a view, at most. Every connection keeps all definitions in memory (1.8 KB for each), beside its share of
+/// the page cache, and reads them anew whenever one of them changes: with ten thousand, 128 readers would take more than 2 GB.
+const VIEWS_MAX: i64 = 1000;
+
+/// Gives a table a view of its own name, unless that name is taken or there are many already.
 ///
 /// SQLite compares names without case and reserves some, so a few tables may stay without a view; they can still be read
 /// from `freshet_documents`.
@@ -216,10 +234,12 @@ pub(super) fn create_view(connection: &Connection, table: TableId, name: &str) -
     if lower.starts_with("sqlite_") || lower.starts_with("freshet_") {
         return Ok(());
     }
-    let taken: Option<i64> = connection
-        .query_row("SELECT 1 FROM sqlite_schema WHERE lower(name) = ?1", [&lower], |row| row.get(0))
-        .optional()?;
-    if taken.is_none() {
+    let (views, is_taken): (i64, bool) = connection
+        .prepare_cached(
+            "SELECT count(*) FILTER (WHERE type = 'view'), coalesce(max(lower(name) = ?1), 0) FROM sqlite_schema",
+        )?
+        .query_row([&lower], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if views < VIEWS_MAX && !is_taken {
         connection.execute_batch(&format!(
             "CREATE VIEW {} AS SELECT json ->> '$._id' AS _id, json ->> '$._creationTime' AS _creationTime, \
              json AS document FROM freshet_documents WHERE table_id = {}",

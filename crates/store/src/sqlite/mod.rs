@@ -1,7 +1,7 @@
 //! The SQLite store: one file in write-ahead mode, one writer, a bounded pool of readers.
 //!
-//! The file is meant to be opened with other tools: documents are JSON text in `freshet_documents`, and every table has a
-//! view of its own name. What is written where is described in `layout`.
+//! The file is meant to be opened with other tools: documents are JSON text in `freshet_documents`, and the first thousand
+//! tables have a view of their own name. What is written where is described in `layout`.
 
 mod cache;
 mod checkpoint;
@@ -54,6 +54,7 @@ impl SqliteStore {
     /// [`StoreError::Damaged`] when the end is missing or the check after an unclean shutdown finds something,
     /// [`StoreError::NoRoomToUpgrade`], or a storage failure. What is refused is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, StoreError> {
+        let path = &if options.vfs.is_some() { path.to_owned() } else { opening::behind_links(path)? };
         let connection = opening::open_writer(path, options)?;
         let timestamp = layout::durable_timestamp(&connection).map_err(|error| failure(&error))?;
         let writer =

@@ -130,6 +130,24 @@ fn unusable_beside(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Unusable { path: path.to_owned(), reason }
 }
 
+/// Where the file itself is, if the path is a link: SQLite keeps its other files there, so everything else has to look for them
+/// and make its own there.
+pub(super) fn behind_links(path: &Path) -> Result<PathBuf, StoreError> {
+    let Ok(target) = fs::read_link(path) else { return Ok(path.to_owned()) };
+    fs::canonicalize(path).map_err(|error| {
+        let what = format!("it is a link to {}", target.display());
+        let reason = if error.kind() == ErrorKind::NotFound {
+            // Perhaps the disk that it leads to is not mounted: nobody wants an empty database then.
+            format!(
+                "{what}, where nothing is; bring the file back, or remove the link to begin with an empty database"
+            )
+        } else {
+            format!("{what}, which cannot be followed: {}", advice(&error))
+        };
+        StoreError::Unusable { path: path.to_owned(), reason }
+    })
+}
+
 /// Whether the file exists; fails when it exists and cannot be what we want.
 fn is_there(path: &Path) -> Result<bool, StoreError> {
     let unusable = |reason: String| StoreError::Unusable { path: path.to_owned(), reason };

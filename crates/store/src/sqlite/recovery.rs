@@ -26,6 +26,14 @@ const REWRITE_BYTES: usize = 64 << 10;
 /// pages in the database file would be newer than the log beside it. So the log is written again, as it is, and synced,
 /// before anything else is written.
 pub(super) fn rewrite_log(connection: &Connection) -> rusqlite::Result<()> {
+    // Whoever else has the file open, such as a tool that replicates it, must not append what is then overwritten.
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let rewritten = rewrite_locked_log(connection);
+    let ended = connection.execute_batch("ROLLBACK");
+    rewritten.and(ended)
+}
+
+fn rewrite_locked_log(connection: &Connection) -> rusqlite::Result<()> {
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
     // SAFETY: the connection is open and used by this thread alone; SQLite fills in a pointer to the file of the log,
     // which stays open for as long as the connection, or to one without methods if there is none.

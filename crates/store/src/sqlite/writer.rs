@@ -57,6 +57,8 @@ pub(super) struct Writer {
     timestamp: Timestamp,
     /// Why the last commit's fate is open, and nothing may be written.
     undecided: Option<String>,
+    /// Somebody else writes to the file, too: see [`StoreError::Overtaken`].
+    is_overtaken: bool,
     /// The file says that it was closed properly, so it must not change any more.
     closed: bool,
     /// For opening another connection when this one cannot write any more.
@@ -66,6 +68,8 @@ pub(super) struct Writer {
 
 /// Where a commit failed.
 enum Failed {
+    /// The last commit of the file is not ours.
+    Overtaken,
     BeforeCommit(rusqlite::Error),
     AtCommit(rusqlite::Error),
 }
@@ -85,7 +89,9 @@ impl Writer {
     ) -> rusqlite::Result<Writer> {
         let checkpoints = Checkpoints::take_over(&mut connection, options.log_pages_max)?;
         let options = options.clone();
-        Ok(Writer { connection, checkpoints, timestamp, undecided: None, closed: false, path, options })
+        let undecided = None;
+        let (is_overtaken, closed) = (false, false);
+        Ok(Writer { connection, checkpoints, timestamp, undecided, is_overtaken, closed, path, options })
     }
 
     /// To be called after each write.
@@ -108,6 +114,10 @@ impl Writer {
                 self.timestamp = last;
                 return Ok(());
             }
+            Err(Failed::Overtaken) => {
+                self.is_overtaken = true;
+                return Err(StoreError::Overtaken);
+            }
             // SQLite rolls back by itself, or when the transaction was dropped; if it could not, it must not be built on.
             Err(Failed::BeforeCommit(error)) if self.connection.is_autocommit() => {
                 return Err(failure_on(&self.connection, &error));
@@ -122,7 +132,7 @@ impl Writer {
         }
         match self.settle() {
             // It was visible, so SQLite had synced it before whatever it reported.
-            Ok(()) if last > before && self.timestamp >= last => Ok(()),
+            Ok(()) if last > before && self.timestamp == last => Ok(()),
             Ok(()) => Err(cause),
             Err(_) if is_certain => Err(cause),
             Err(error) => {
@@ -136,6 +146,9 @@ impl Writer {
     pub(super) fn recover(&mut self) -> Result<Timestamp, StoreError> {
         if self.closed {
             return Err(StoreError::Closed);
+        }
+        if self.is_overtaken {
+            return Err(StoreError::Overtaken);
         }
         if let Err(error) = self.settle() {
             let is_decided = self.undecided.is_none();
@@ -235,6 +248,11 @@ impl Writer {
         if self.closed {
             return Ok(());
         }
+        if self.is_overtaken {
+            // How it is closed is for the other one to say.
+            self.closed = true;
+            return Err(StoreError::Overtaken);
+        }
         if self.undecided.is_some() {
             self.settle()?;
         }
@@ -249,12 +267,16 @@ impl Writer {
         match &self.undecided {
             Some(cause) => Err(StoreError::Undecided(cause.clone())),
             None if self.closed => Err(StoreError::Closed),
+            None if self.is_overtaken => Err(StoreError::Overtaken),
             None => Ok(()),
         }
     }
 
     fn write(&mut self, batch: &Batch, last: Timestamp) -> Result<(), Failed> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if !layout::advance_timestamp(&transaction, self.timestamp, last)? {
+            return Err(Failed::Overtaken);
+        }
         let mut rows = write_documents(&transaction, batch)?;
         write_entries(&transaction, batch, &mut rows)?;
         for commit in &batch.commits {
@@ -283,7 +305,6 @@ impl Writer {
                 layout::drop_view(&transaction, view.table, &view.name)?;
             }
         }
-        layout::set_meta(&transaction, layout::META_TIMESTAMP, &last.0.to_string())?;
         transaction.commit().map_err(Failed::AtCommit)
     }
 }
