@@ -297,14 +297,25 @@ impl Shared {
     }
 
     /// Numbers for a new table and its two indexes.
-    pub(crate) fn new_table_numbers(&self) -> (TableId, IndexId, IndexId) {
-        let first = self.next_internal.fetch_add(3, Ordering::Relaxed);
-        (TableId(first), IndexId(first + 1), IndexId(first + 2))
+    pub(crate) fn new_table_numbers(&self) -> Result<(TableId, IndexId, IndexId), SystemError> {
+        let first = self.new_numbers(3)?;
+        Ok((TableId(first), IndexId(first + 1), IndexId(first + 2)))
     }
 
     /// A number for a new index.
-    pub(crate) fn new_index_number(&self) -> IndexId {
-        IndexId(self.next_internal.fetch_add(1, Ordering::Relaxed))
+    pub(crate) fn new_index_number(&self) -> Result<IndexId, SystemError> {
+        self.new_numbers(1).map(IndexId)
+    }
+
+    /// The first of some numbers that nobody had before. Transactions that fail use them up as well, so that code that makes
+    /// tables and throws comes to the end some day: then no number may be given out twice.
+    fn new_numbers(&self, count: u32) -> Result<u32, SystemError> {
+        let add = |next: u32| next.checked_add(count);
+        self.next_internal.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).map_err(|_| {
+            SystemError::Defect(
+                "there are no numbers left for tables and indexes; restart the server".to_owned(),
+            )
+        })
     }
 
     /// What a new document is called.

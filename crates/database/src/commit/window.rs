@@ -7,6 +7,7 @@ use freshet_store::{IndexId, TableId};
 use freshet_values::{InternalId, Timestamp};
 
 use super::changes::{Committed, KeyChange};
+use crate::catalog::Catalog;
 
 /// Commits and keys that may be looked at while everybody waits: some ten microseconds.
 const LOOKS_UNDER_LOCK_MAX: usize = 512;
@@ -16,6 +17,8 @@ const BACKLOG_COMMITS: usize = 4096;
 /// Every commit after `floor`, oldest first.
 pub(crate) struct Window {
     commits: VecDeque<Arc<Committed>>,
+    /// Those of them that changed the catalog.
+    catalog_changes: VecDeque<Arc<Committed>>,
     floor: Timestamp,
     bytes: usize,
     bytes_max: usize,
@@ -30,7 +33,8 @@ pub(crate) struct Hit {
 
 impl Window {
     pub(crate) fn new(floor: Timestamp, bytes_max: usize, age_nanos: u64) -> Window {
-        Window { commits: VecDeque::new(), floor, bytes: 0, bytes_max, age_nanos }
+        let (commits, catalog_changes) = (VecDeque::new(), VecDeque::new());
+        Window { commits, catalog_changes, floor, bytes: 0, bytes_max, age_nanos }
     }
 
     /// Commits in it, and their bytes.
@@ -45,7 +49,15 @@ impl Window {
 
     pub(crate) fn push(&mut self, commit: Arc<Committed>) {
         self.bytes += commit.weight;
+        if commit.catalog_before.is_some() {
+            self.catalog_changes.push_back(Arc::clone(&commit));
+        }
         self.commits.push_back(commit);
+    }
+
+    /// The catalogs that were there since the floor, without the newest one.
+    pub(crate) fn past_catalogs(&self) -> impl Iterator<Item = &Arc<Catalog>> {
+        self.catalog_changes.iter().filter_map(|commit| commit.catalog_before.as_ref())
     }
 
     /// Forgets what is too old, or more than fits; never what is not durable yet.
@@ -57,6 +69,7 @@ impl Window {
             }
             self.floor = oldest.timestamp;
             self.bytes -= oldest.weight;
+            self.catalog_changes.pop_front_if(|change| change.timestamp == oldest.timestamp);
             self.commits.pop_front();
         }
     }
@@ -116,6 +129,7 @@ impl Window {
         let mut taken = Vec::new();
         while let Some(commit) = self.commits.pop_back_if(|commit| commit.timestamp > after) {
             self.bytes -= commit.weight;
+            self.catalog_changes.pop_back_if(|change| change.timestamp == commit.timestamp);
             taken.push(commit);
         }
         taken
@@ -140,8 +154,12 @@ mod tests {
     use super::*;
 
     fn commit(ts: u64) -> Arc<Committed> {
+        Arc::new(plain(ts))
+    }
+
+    fn plain(ts: u64) -> Committed {
         let timestamp = Timestamp(ts);
-        Arc::new(Committed {
+        Committed {
             timestamp,
             documents: Vec::new(),
             keys: Vec::new(),
@@ -154,7 +172,26 @@ mod tests {
             meta: Vec::new(),
             views: Vec::new(),
             weight: 1,
-        })
+        }
+    }
+
+    #[test]
+    fn past_catalogs_come_and_go_with_the_commits_that_changed_them() {
+        let mut window = Window::new(Timestamp(0), usize::MAX, 10);
+        let catalogs: Vec<Arc<Catalog>> = (0..8).map(|_| Arc::new(Catalog::bootstrap())).collect();
+        for ts in 1..=8 {
+            let catalog_before = (ts % 2 == 0).then(|| Arc::clone(&catalogs[ts as usize - 1]));
+            window.push(Arc::new(Committed { catalog_before, ..plain(ts) }));
+        }
+        let places = |window: &Window| -> Vec<usize> {
+            let place = |past| catalogs.iter().position(|catalog| Arc::ptr_eq(catalog, past)).unwrap();
+            window.past_catalogs().map(place).collect()
+        };
+        assert_eq!(places(&window), [1, 3, 5, 7]);
+        window.trim(Timestamp(14), Timestamp(8));
+        assert_eq!((window.floor(), places(&window)), (Timestamp(3), vec![3, 5, 7]));
+        window.take_after(Timestamp(6));
+        assert_eq!(places(&window), [3, 5]);
     }
 
     #[test]

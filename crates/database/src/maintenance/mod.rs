@@ -6,6 +6,7 @@
 mod backfill;
 mod removal;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use backfill::Backfill;
 const TICK: Duration = Duration::from_secs(5);
 /// Nanoseconds between looks at the old log.
 const TRIM_PERIOD_NANOS: u64 = 300 * 1_000_000_000;
+/// Moments that are remembered while the log is kept.
+const MOMENTS: u64 = 256;
 /// Entries, documents or log rows removed in one step; each holds up commits for a moment.
 const REMOVE_CHUNK: usize = 1000;
 
@@ -94,6 +97,9 @@ pub(crate) struct Housekeeper {
     backfill: Backfill,
     /// When the old log was looked at last.
     trimmed: Option<Timestamp>,
+    /// What the clock has shown, and the last commit at that time: once the clock has been set back, commits are younger than
+    /// their timestamps say, for as long as it takes to catch up.
+    moments: VecDeque<(Timestamp, Timestamp)>,
 }
 
 impl Housekeeper {
@@ -117,7 +123,7 @@ impl Housekeeper {
             return false;
         }
         let retention = u64::try_from(shared.options.log_retention.as_nanos()).unwrap_or(u64::MAX);
-        let before = Timestamp(now.0.saturating_sub(retention));
+        let before = self.forgettable(now, retention, shared.state.lock().durable_ts);
         match shared.store.trim_log(before, REMOVE_CHUNK) {
             Ok(removed) if removed >= REMOVE_CHUNK => return true,
             Ok(_) => {}
@@ -125,6 +131,30 @@ impl Housekeeper {
         }
         self.trimmed = Some(now);
         false
+    }
+
+    /// What was committed before this is older than `retention`, in nanoseconds.
+    fn forgettable(&mut self, now: Timestamp, retention: u64, last: Timestamp) -> Timestamp {
+        // Set back since: how old these are is not known, only that they are there already.
+        let ahead = self.moments.partition_point(|(when, _)| *when <= now);
+        if let Some((_, newest)) = self.moments.drain(ahead..).last() {
+            self.moments.push_back((now, newest));
+        }
+        let is_due = |(when, _): &(Timestamp, Timestamp)| now.0 - when.0 >= (retention / MOMENTS).max(1);
+        if self.moments.back().is_none_or(is_due) {
+            self.moments.push_back((now, last));
+        }
+        let oldest_kept = Timestamp(now.0.saturating_sub(retention));
+        let mut before = oldest_kept;
+        while let Some((_, last)) = self.moments.front().filter(|(when, _)| *when < oldest_kept) {
+            before = before.max(last.succ());
+            if self.moments.get(1).is_none_or(|(when, _)| *when >= oldest_kept) {
+                // Needed until the next one is as old.
+                break;
+            }
+            self.moments.pop_front();
+        }
+        before
     }
 }
 

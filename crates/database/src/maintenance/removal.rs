@@ -11,15 +11,18 @@ use crate::shared::Shared;
 
 /// Removes a chunk of what was dropped; `false` if there is nothing that may go already.
 pub(super) fn step(shared: &Arc<Shared>) -> Result<bool, CommitError> {
-    let (catalog, visible) = {
+    let (catalog, past, visible) = {
         let state = shared.state.lock();
-        (Arc::clone(&state.catalog), state.visible_ts)
+        let past: Vec<Arc<Catalog>> = state.window.past_catalogs().cloned().collect();
+        (Arc::clone(&state.catalog), past, state.visible_ts)
     };
+    // Whether some moment that can still be read has a catalog like this.
+    let is_in_recent_past = |like: &dyn Fn(&Catalog) -> bool| past.iter().any(|catalog| like(catalog));
     for (_, index) in declared(&catalog).filter(|(_, index)| index.state == IndexState::Deleting) {
         let readable = |catalog: &Catalog| {
             catalog.index(index.id).is_some_and(|index| index.state != IndexState::Deleting)
         };
-        if !is_in_recent_past(shared, readable) {
+        if !is_in_recent_past(&readable) {
             wait_until_stored(shared, visible)?;
             remove_index(shared, index)?;
             return Ok(true);
@@ -29,7 +32,7 @@ pub(super) fn step(shared: &Arc<Shared>) -> Result<bool, CommitError> {
         let readable = |catalog: &Catalog| {
             catalog.table(table.id).is_some_and(|table| table.state == TableState::Active)
         };
-        if !is_in_recent_past(shared, readable) {
+        if !is_in_recent_past(&readable) {
             wait_until_stored(shared, visible)?;
             if remove_table(shared, table)? {
                 return Ok(true);
@@ -73,11 +76,4 @@ fn remove_table(shared: &Arc<Shared>, table: &TableMeta) -> Result<bool, CommitE
         commit_unless_beaten(transaction)?;
     }
     Ok(bare || removed > 0)
-}
-
-/// Whether some moment that can still be read has a catalog like this.
-fn is_in_recent_past(shared: &Shared, like: impl Fn(&Catalog) -> bool) -> bool {
-    let state = shared.state.lock();
-    let floor = state.window.floor();
-    state.window.after(floor).filter_map(|commit| commit.catalog_before.as_ref()).any(|catalog| like(catalog))
 }

@@ -218,6 +218,22 @@ impl Stream {
         }
     }
 
+    /// Depends on what [`Stream::peek`] has shown to be next, without taking it: it does not count as read. What a search found
+    /// is a dependency already.
+    pub(crate) fn depend_on_next(
+        &self,
+        transaction: &mut Transaction,
+        key: &[u8],
+    ) -> Result<(), DatabaseError> {
+        let Some(source) = &self.source else { return Ok(()) };
+        let mut interval = self.ahead.clone();
+        match source.order {
+            Order::Asc => interval.end = Some(key::key_after(key)),
+            Order::Desc => interval.start = key.to_vec(),
+        }
+        transaction.record_scan(source.index.id, &interval, false)
+    }
+
     /// Notes that an interval was passed, with the row at its end.
     fn record(
         &self,

@@ -63,6 +63,11 @@ impl Fixture {
         self.run(|transaction| insert(transaction, table, value)).0
     }
 
+    /// As [`Fixture::insert`] of an empty document; when it was committed.
+    fn insert_at(&self, table: &str) -> Timestamp {
+        self.run(|transaction| insert(transaction, table, object([]))).1.ts
+    }
+
     fn shared_overlay_is_empty(&self) -> bool {
         self.database.shared().state.lock().overlay.is_empty()
     }

@@ -1,7 +1,7 @@
 //! Pages: stable cursors, live boundaries, limits.
 
 use super::*;
-use crate::{Page, PageRequest, PageStatus};
+use crate::{Page, PageRequest, PageStatus, TransactionLimits};
 
 fn request(query: Query, cursor: Option<&str>, page_size: u64) -> PageRequest {
     PageRequest {
@@ -226,5 +226,41 @@ fn splitting_is_recommended_from_more_than_three_quarters_of_a_limit() {
         let request =
             PageRequest { rows_read_max: Some(rows_read_max), ..request(all("asc"), None, page_size) };
         assert_eq!(page(&fixture, &request).status, status, "{page_size} of {rows_read_max}");
+    }
+}
+
+#[test]
+fn a_page_depends_on_the_row_that_did_not_fit_and_on_what_may_come_before_it() {
+    let row = |n: f64, length: usize| object([("n", num(n)), ("text", Value::from("x".repeat(length)))]);
+    let limits = TransactionLimits { bytes_read: 1000, ..TransactionLimits::default() };
+    for (order, first, second, large, last) in [("asc", 1.0, 2.0, 4.0, 5.0), ("desc", 5.0, 4.0, 2.0, 1.0)] {
+        for change in ["shrink", "delete", "insert", "nothing near"] {
+            let options = DatabaseOptions { limits, ..DatabaseOptions::default() };
+            let fixture = fixture_on(Arc::new(MemoryStore::new()), options);
+            fixture.insert("mine", object([]));
+            fixture.insert("t", row(first, 100));
+            fixture.insert("t", row(second, 100));
+            let large_id = fixture.insert("t", row(large, 900));
+            let last_id = fixture.insert("t", row(last, 100));
+            add_index(&fixture, "t", "by_n", &["n"]);
+            let mut transaction = fixture.database.begin().unwrap();
+            let query = range("t.by_n", order, serde_json::json!([]));
+            let page = transaction.user(Namespace::ROOT).paginate(&request(query, None, 10)).unwrap();
+            assert_eq!((page.rows.len(), page.status), (2, Some(PageStatus::SplitRequired)));
+            insert(&mut transaction, "mine", object([("rows", num(page.rows.len() as f64))]));
+            fixture.run(|transaction| {
+                let mut user = transaction.user(Namespace::ROOT);
+                let done = match change {
+                    "shrink" => user.replace(&large_id, None, row(large, 1)).map(|_| ()),
+                    "delete" => user.delete(&large_id, None).map(|_| ()),
+                    "insert" => user.insert("t", row(3.0, 1)).map(|_| ()),
+                    _ => user.delete(&last_id, None).map(|_| ()),
+                };
+                done.unwrap();
+            });
+            let committed = fixture.database.commit(transaction);
+            let is_conflict = matches!(committed, Err(crate::CommitError::Conflict { .. }));
+            assert_eq!(is_conflict, change != "nothing near", "{order}, {change}");
+        }
     }
 }

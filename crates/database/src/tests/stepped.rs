@@ -362,3 +362,34 @@ fn no_schema_counts_as_valid_because_of_a_write_that_was_undone() {
     let state = schema_state(&fixture.database, id);
     assert!(matches!(state, crate::schema::SchemaState::Failed { .. }), "{state:?}");
 }
+
+#[test]
+fn the_log_is_forgotten_although_the_clock_was_set_back() {
+    const YEAR: u64 = 365 * 24 * 3600 * 1_000_000_000;
+    const HOUR: u64 = 3600 * 1_000_000_000;
+    let fixture = stepped(DatabaseOptions::default());
+    fixture.insert("t", object([]));
+    store_all(&fixture);
+    let Fixture { database, store, .. } = fixture;
+    drop(database);
+    let clock = ManualClock::new(Timestamp(1_700_000_000_000_000_000 - YEAR));
+    let database = Database::open_stepped(
+        Arc::clone(&store) as Arc<dyn Store>,
+        DatabaseOptions::default(),
+        Arc::clone(&clock) as _,
+        Randomness::from_seed([2; 32]),
+    )
+    .unwrap();
+    let fixture = Fixture { database, store, clock };
+    let mut moments = Vec::new();
+    for _ in 0..96 {
+        moments.push(fixture.insert_at("t"));
+        store_all(&fixture);
+        while fixture.database.step_maintenance().unwrap() {}
+        fixture.clock.advance(HOUR);
+    }
+    assert!(moments[95].0 > 1_700_000_000_000_000_000, "timestamps never go back");
+    let is_kept = |at: &Timestamp| fixture.store.read_log(*at, 1, usize::MAX).is_ok();
+    let kept = moments.iter().filter(|at| is_kept(at)).count();
+    assert!((48..=50).contains(&kept), "two days of {kept} hours");
+}

@@ -115,3 +115,24 @@ fn imports_keep_ids_numbers_and_creation_times() {
     let row = transaction.user(Namespace::ROOT).get(&id.to_string(), Some("t"), false).unwrap().unwrap();
     assert_eq!(field(&row, "_creationTime"), num(5.0));
 }
+
+#[test]
+fn no_number_of_a_table_is_given_out_twice_when_they_come_to_their_end() {
+    let fixture = fixture();
+    let id = fixture.insert("t", object([]));
+    fixture.database.shared().next_internal.store(u32::MAX - 4, std::sync::atomic::Ordering::Relaxed);
+    fixture.insert("last", object([]));
+    for _ in 0..3 {
+        let mut transaction = fixture.database.begin().unwrap();
+        let error = transaction.user(Namespace::ROOT).insert("more", object([])).unwrap_err();
+        assert!(error.to_string().contains("restart the server"), "{error}");
+    }
+    assert!(fixture.database.begin().unwrap().user(Namespace::ROOT).get(&id, None, false).unwrap().is_some());
+    fixture.insert("t", object([]));
+    fixture.settle();
+    // What failed has used up nothing for good.
+    let Fixture { database, store, clock } = fixture;
+    drop(database);
+    let reopened = open_on(store, DatabaseOptions::default(), &clock);
+    assert_eq!(reopened.begin().unwrap().user(Namespace::ROOT).count("last").unwrap(), 1);
+}

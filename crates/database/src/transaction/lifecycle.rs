@@ -64,7 +64,7 @@ impl Transaction {
         state: IndexState,
         staged: bool,
     ) -> Result<IndexId, DatabaseError> {
-        let id = self.shared.new_index_number();
+        let id = self.shared.new_index_number()?;
         self.numbered = true;
         self.find_index(table, name);
         let index = IndexMeta { id, name: name.clone(), spec, fields: Vec::new(), state, staged, row: None };

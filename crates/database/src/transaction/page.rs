@@ -174,9 +174,11 @@ impl Transaction {
                 }
             }
             if !reading.positions.is_empty()
-                && let Some((_, row)) = stream.peek(self)?
+                && let Some((key, row)) = stream.peek(self)?
                 && self.would_exceed_reads(&row)
             {
+                // With a smaller row here, or one before it, the page would go on.
+                stream.depend_on_next(self, &key)?;
                 reading.cut_short = true;
                 return Ok(reading);
             }

@@ -236,7 +236,7 @@ impl Transaction {
         }
         // Two transactions that each make a table must not choose the same number.
         self.record(TABLES_BY_ID, &KeyInterval::all(), false);
-        let (id, by_id, by_creation_time) = self.shared.new_table_numbers();
+        let (id, by_id, by_creation_time) = self.shared.new_table_numbers()?;
         self.numbered = true;
         let state = TableState::Active;
         let table = TableMeta {
