@@ -137,7 +137,8 @@ impl Housekeeper {
     fn forgettable(&mut self, now: Timestamp, retention: u64, last: Timestamp) -> Timestamp {
         // Set back since: how old these are is not known, only that they are there already.
         let ahead = self.moments.partition_point(|(when, _)| *when <= now);
-        if let Some((_, newest)) = self.moments.drain(ahead..).last() {
+        let newest_ahead = self.moments.drain(ahead..).next_back();
+        if let Some((_, newest)) = newest_ahead {
             self.moments.push_back((now, newest));
         }
         let is_due = |(when, _): &(Timestamp, Timestamp)| now.0 - when.0 >= (retention / MOMENTS).max(1);
