@@ -17,7 +17,7 @@ interface Job {
 const HOUR_MS = 3_600_000;
 const FIVE_YEARS_MS = 5 * 366 * 24 * HOUR_MS;
 
-const { server, app, calls } = await runApp("scheduler", { args: ["--scheduled-parallelism", "1"] });
+const { server, app, calls } = await runApp("scheduler", { env: { SCHEDULED_JOB_EXECUTION_PARALLELISM: "1" } });
 
 async function at(target: string, args: object, offsetMs: number, as: "date" | "number" | "delay" = "delay"): Promise<string> {
   return await calls.mutation<string>("rules:at", { target, args: args as never, offsetMs, as });

@@ -80,6 +80,8 @@ pub struct EngineConfig {
     pub log_json: bool,
     /// Address and port where metrics are shown without a key; `None` for nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whether metrics are at `/metrics` of the API, for holders of an admin key.
+    pub metrics_endpoint: bool,
     /// What the operator may tune.
     pub limits: OperatorLimits,
 }
@@ -101,6 +103,7 @@ pub struct OperatorLimits {
     pub action_time_s: u64,
     pub node_action_time_s: u64,
     pub requests: u64,
+    pub request_time_s: u64,
     pub sockets: u64,
     pub connections: u64,
     pub result_cache_mb: u64,
@@ -123,6 +126,7 @@ impl Default for OperatorLimits {
             action_time_s: 1_800,
             node_action_time_s: 600,
             requests: 1_024,
+            request_time_s: 300,
             sockets: 20_000,
             connections: 20_000,
             result_cache_mb: 100,
@@ -153,6 +157,7 @@ impl OperatorLimits {
     pub(crate) fn edge(&self) -> EdgeLimits {
         EdgeLimits {
             requests_max: self.requests as usize,
+            request_time_max: Duration::from_secs(self.request_time_s),
             sockets_max: self.sockets as usize,
             connections_max: self.connections as usize,
             query_cache_bytes_max: (self.result_cache_mb as usize) << 20,

@@ -215,6 +215,7 @@ impl Engine {
             client_ip_header: config.client_ip_header.as_deref().and_then(|name| name.parse().ok()),
             rate_limit: config.rate_limit,
             watch_addr: config.metrics_listen,
+            metrics_endpoint: config.metrics_endpoint,
             api_origin: config.api_origin.clone(),
             site_origin: config.site_origin.clone(),
             instance_name: name,

@@ -130,6 +130,9 @@ pub(crate) struct ListenArgs {
     /// metrics are at /metrics of the API for holders of an admin key [env: FRESHET_METRICS_LISTEN]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) metrics_listen: Option<String>,
+    /// No metrics at /metrics of the API, not even for holders of an admin key [env: DISABLE_METRICS_ENDPOINT]
+    #[arg(long)]
+    pub(crate) disable_metrics_endpoint: bool,
     /// How log lines are written: `text`, or `json` with one object a line [env: FRESHET_LOG_FORMAT] [default: text]
     ///
     /// What is logged is chosen with RUST_LOG, for instance `debug` or `warn,freshet_server=debug` [default: info].

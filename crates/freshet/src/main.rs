@@ -15,6 +15,7 @@ mod limits;
 mod lines;
 mod node;
 mod ports;
+mod recipe;
 mod service;
 mod settings;
 mod shutdown;

@@ -97,6 +97,7 @@ impl Service {
             redact_logs_to_client: settings.redact_logs_to_client,
             log_json: settings.log_json,
             metrics_listen: settings.metrics_listen,
+            metrics_endpoint: settings.metrics_endpoint,
             limits: settings.limits,
         };
         let first_start = !directory.database_file().exists();

@@ -15,6 +15,7 @@ use freshet_instance::ConfiguredCredentials;
 use crate::cli::{InstanceArgs, ListenArgs};
 use crate::failure::misconfigured;
 use crate::ports::{self, Ports};
+use crate::recipe;
 
 /// Port of the API unless another is asked for.
 pub(crate) const PORT_DEFAULT: u16 = 3210;
@@ -75,6 +76,7 @@ pub(crate) struct ListenSettings {
     pub(crate) log_filter: String,
     pub(crate) redact_logs_to_client: bool,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) metrics_endpoint: bool,
     pub(crate) log_json: bool,
     pub(crate) limits: OperatorLimits,
 }
@@ -173,8 +175,9 @@ impl ListenSettings {
             FUNCTION_MEMORY_MB_DEFAULT,
             HEAP_MB_MIN..=HEAP_MB_MAX,
         )?;
+        let storage = args.storage.clone().or_else(|| set("FRESHET_STORAGE"));
         let storage =
-            args.storage.clone().or_else(|| set("FRESHET_STORAGE")).map(|text| place(&text)).transpose()?;
+            storage.or_else(|| recipe::files_place(variable)).map(|text| place(&text)).transpose()?;
         let seconds = |flag: Option<u64>, key: &str, default: u64| match (flag, set(key)) {
             (Some(seconds), _) => Ok(seconds),
             (None, Some(text)) => {
@@ -214,6 +217,7 @@ impl ListenSettings {
         };
         Ok(Self {
             metrics_listen,
+            metrics_endpoint: !(args.disable_metrics_endpoint || switched_on("DISABLE_METRICS_ENDPOINT")),
             log_json,
             limits: args.limits.resolve(variable)?,
             contexts,

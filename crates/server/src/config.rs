@@ -17,6 +17,8 @@ pub struct ServerConfig {
     /// Where metrics and health are shown to everybody who can reach it; `None` to show metrics only to holders of an
     /// admin key.
     pub watch_addr: Option<SocketAddr>,
+    /// Whether holders of an admin key find metrics at `/metrics` of the API.
+    pub metrics_endpoint: bool,
     /// External URL of the API, without a trailing slash. If it has a path, requests below that path are answered as
     /// those without it.
     pub api_origin: String,

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::DATA_DEFAULT;
 use crate::cli::ServeArgs;
 use crate::console;
+use crate::recipe;
 use crate::service::{Service, ServiceStyle};
 use crate::settings::{self, ListenSettings};
 use crate::shutdown::Shutdown;
@@ -18,9 +19,13 @@ const HOST_DEFAULT: &str = "0.0.0.0";
 /// Runs the server.
 pub(super) async fn run(args: &ServeArgs) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
+    recipe::check(&settings::environment)?;
     let listen = ListenSettings::resolve(&args.listen, HOST_DEFAULT, &settings::environment)?;
     if listen.log_json {
         console::log_json();
+    }
+    for notice in recipe::notices(&settings::environment) {
+        console::log(&notice);
     }
     let data = settings::data_path(&args.instance, Path::new(DATA_DEFAULT), &settings::environment);
     let credentials = settings::credentials(&args.instance, &settings::environment)?;

@@ -46,6 +46,17 @@ fn a_node_that_is_too_old_or_none() {
 }
 
 #[test]
+fn a_database_that_is_not_ours() {
+    let scratch = Scratch::with_engine(HEALTHY_ENGINE);
+    let mut command = scratch.command(&["serve"]);
+    command.env("POSTGRES_URL", "postgres://db");
+    let (code, _, errors) = finish(command);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("unset POSTGRES_URL") && errors.contains("--data"), "{errors}");
+    assert!(scratch.lives().is_empty());
+}
+
+#[test]
 fn an_engine_library_that_is_not_there() {
     let scratch = Scratch::with_engine(HEALTHY_ENGINE);
     let mut command = scratch.command(&["serve"]);

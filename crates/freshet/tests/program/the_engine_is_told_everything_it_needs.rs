@@ -32,7 +32,13 @@ fn flags_and_variables_reach_the_engine_and_the_secret_stays_out_of_its_environm
         .env("INSTANCE_SECRET", "5a".repeat(32))
         .env("CONVEX_CLOUD_ORIGIN", "https://api.example")
         .env("RUST_LOG", "debug")
-        .env("FRESHET_LANES", "3");
+        .env("FRESHET_LANES", "3")
+        // As compose files of the original backend have it.
+        .env("SCHEDULED_JOB_EXECUTION_PARALLELISM", "17")
+        .env("HTTP_SERVER_TIMEOUT_SECONDS", "60")
+        .env("DISABLE_METRICS_ENDPOINT", "true")
+        .env("APPLICATION_MAX_CONCURRENT_QUERIES", "16")
+        .env("POSTGRES_URL", "");
     let mut server = Running::start(command);
     server.wait_for("Freshet is ready at https://api.example (HTTP actions at https://s.example)");
     let environment = eventually("the engine's environment", || scratch.read("environment"));
@@ -45,6 +51,8 @@ fn flags_and_variables_reach_the_engine_and_the_secret_stays_out_of_its_environm
     assert_eq!(config.data_dir, scratch.data().canonicalize().unwrap());
     assert_eq!(config.instance_secret_hex, "5a".repeat(32));
     assert_eq!((config.lanes, config.log_filter.as_str()), (3, "debug"));
+    assert_eq!((config.limits.scheduled_parallelism, config.limits.request_time_s), (17, 60));
+    assert!(!config.metrics_endpoint);
     assert!(config.port != 0 && config.site_port.is_some_and(|port| port != 0));
     assert_eq!(variable("INSTANCE_SECRET"), None);
     // The test's end of standard error is no terminal.
@@ -55,5 +63,8 @@ fn flags_and_variables_reach_the_engine_and_the_secret_stays_out_of_its_environm
     let mode = scratch.data().metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o700);
     server.signal(Signal::TERM);
-    assert!(server.wait().0.success());
+    let (status, lines) = server.wait();
+    assert!(status.success());
+    let notice = "APPLICATION_MAX_CONCURRENT_QUERIES has no effect: ";
+    assert!(lines.iter().any(|line| line.contains(notice)), "{lines:#?}");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State as Shared;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::calls::Presented;
@@ -18,6 +18,9 @@ pub(super) async fn for_admins(
     Presented(credentials): Presented,
 ) -> Result<Response, ApiError> {
     state.require_admin(&credentials, Operation::METRICS_VIEW)?;
+    if !state.config.metrics_endpoint {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
     page(state).await
 }
 

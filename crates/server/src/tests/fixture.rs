@@ -62,6 +62,7 @@ impl Fixture {
             api_addr: "127.0.0.1:0".parse().unwrap(),
             site_addr: Some("127.0.0.1:0".parse().unwrap()),
             watch_addr: None,
+            metrics_endpoint: true,
             api_origin: "http://127.0.0.1:3210".into(),
             site_origin: "http://127.0.0.1:3211".into(),
             instance_name: "test-instance".parse().unwrap(),
