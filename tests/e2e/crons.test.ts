@@ -134,6 +134,26 @@ export default crons;
     await push();
   });
 
+  it("may have every kind of schedule, up to the bounds of each", { timeout: 180_000 }, async () => {
+    await push(
+      'crons.hourly("hourly", record, { group: "x", n: 1 });',
+      'crons.hourly("hourly 0", { minuteUTC: 0 }, record, { group: "x", n: 1 });',
+      'crons.hourly("hourly 59", { minuteUTC: 59 }, record, { group: "x", n: 1 });',
+      'crons.daily("daily", { hourUTC: 23 }, record, { group: "x", n: 1 });',
+      'crons.weekly("weekly", { dayOfWeek: "sunday", hourUTC: 0, minuteUTC: 59 }, record, { group: "x", n: 1 });',
+      'crons.monthly("monthly", { day: 31, hourUTC: 23, minuteUTC: 0 }, record, { group: "x", n: 1 });',
+      'crons.interval("centuries", { hours: 3000000 }, record, { group: "centuries", n: 1 });',
+      'crons.cron("~ !\\"#$%&()*+,-./:;<=>?@[]^_`{|}", "*/15 0-23/2 1,15 JAN-dec mon-FRI", record, { group: "x", n: 1 });',
+      'crons.cron("leap day", "0 0 29 2 *", record, { group: "x", n: 1 });',
+      'crons.cron("last", "59 23 L * *", record, { group: "x", n: 1 });',
+    );
+    // However far its second run is, the first one is recorded and over.
+    await atLeast("centuries", 1);
+    await push();
+    expect(await count("centuries")).toBe(1);
+    expect(await count("x")).toBe(0);
+  });
+
   it("are refused at the push when they make no sense", { timeout: 120_000 }, async () => {
     const attempts: [string, string][] = [
       ['crons.cron("bad", "61 * * * *", record, { group: "x", n: 1 });', "61"],

@@ -262,6 +262,9 @@ impl Attempt {
         let cancellation = schedule::cancel(&mut self.transaction, args, own_job, self.now_ms)?;
         if cancellation == Cancellation::IsItself {
             let text = "A mutation cannot cancel itself".to_owned();
+            if self.code.refuses_self_cancel {
+                return Err(Fault::developer(text));
+            }
             let now_ms = self.services.now_ms();
             self.logs.push_warning(LogLine::warning("ScheduledFunctionCancelingItself", text, now_ms));
         }

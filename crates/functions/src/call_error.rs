@@ -2,6 +2,9 @@
 
 use crate::request_id::RequestId;
 
+/// Code of calls that a closing server does not begin.
+const SHUTTING_DOWN: &str = "ShuttingDown";
+
 /// Class of a [`CallError`]; decides the HTTP status and what a WebSocket does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
@@ -84,9 +87,14 @@ impl CallError {
         )
     }
 
+    /// Whether nothing of the call has happened, because there was no room for it or the server is closing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.class == ErrorClass::RateLimited || self.code == SHUTTING_DOWN
+    }
+
     /// The server is closing.
     pub(crate) fn shutting_down() -> Self {
-        Self::new(ErrorClass::Overloaded, "ShuttingDown", "The server is shutting down. Try again later.")
+        Self::new(ErrorClass::Overloaded, SHUTTING_DOWN, "The server is shutting down. Try again later.")
     }
 }
 

@@ -28,6 +28,9 @@ pub struct LiveCode {
     pub http_routes: Option<Vec<HttpRoute>>,
     /// Definitions of `crons.js` by name.
     pub crons: BTreeMap<String, CronDefinition>,
+    /// Whether a scheduled mutation that cancels itself fails: apps made with version 1.50 of the client package or a later
+    /// one hear of it as an error, those before as a warning.
+    pub refuses_self_cancel: bool,
 }
 
 impl LiveCode {
@@ -45,6 +48,7 @@ impl LiveCode {
             functions: BTreeMap::new(),
             http_routes: None,
             crons: BTreeMap::new(),
+            refuses_self_cancel: false,
         }
     }
 

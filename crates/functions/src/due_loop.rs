@@ -4,7 +4,7 @@
 //! without rows does nothing. A row is not started again while it runs, and a bounded number runs at a time. What a row
 //! means, and what becomes of it, is its owner's business.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +65,9 @@ pub(crate) async fn run<Rows: DueRows>(rows: Rows, functions: Functions, mut sto
     let services = functions.services.clone();
     let meters = rows.meters(&services);
     let parallelism = functions.services.limits.scheduled_parallelism;
-    let mut running: HashSet<DocumentId> = HashSet::new();
-    let mut tasks: JoinSet<DocumentId> = JoinSet::new();
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    // The rows that are running, by their tasks: of one that panics nothing else is left.
+    let mut running: HashMap<tokio::task::Id, DocumentId> = HashMap::new();
     let wake = Arc::new(Notify::new());
     while !*stopped.borrow() {
         let free = parallelism - running.len();
@@ -74,19 +75,16 @@ pub(crate) async fn run<Rows: DueRows>(rows: Rows, functions: Functions, mut sto
         // Holding the subscription until the next look is what keeps new rows waking us.
         let mut _subscription = None;
         if free > 0 {
-            match look(rows, &functions, running.clone(), free, wake.clone()).await {
+            let rows_running = running.values().copied().collect();
+            match look(rows, &functions, rows_running, free, wake.clone()).await {
                 Ok((due, subscription)) => {
                     _subscription = Some(subscription);
                     sleep = due.next_in.map(|next_in| next_in.min(SLEEP_MAX));
                     meters.waiting_since_ns.set(due.waiting_since_ns.unwrap_or(0));
                     meters.started.add(due.now.len() as u64);
                     for (id, job) in due.now {
-                        running.insert(id);
-                        let ended = rows.run(functions.clone(), id, job);
-                        tasks.spawn(async move {
-                            ended.await;
-                            id
-                        });
+                        let task = tasks.spawn(rows.run(functions.clone(), id, job));
+                        running.insert(task.id(), id);
                     }
                 }
                 Err(error) => {
@@ -99,14 +97,16 @@ pub(crate) async fn run<Rows: DueRows>(rows: Rows, functions: Functions, mut sto
         tokio::select! {
             () = wake.notified() => {}
             () = sleep_for(sleep) => {}
-            Some(ended) = tasks.join_next() => match ended {
-                Ok(id) => { running.remove(&id); }
-                Err(error) => {
-                    // The task's id is lost with its panic; forget those that no task stands for.
-                    tracing::error!(%error, "running a {} panicked", Rows::WHAT);
-                    if tasks.is_empty() { running.clear(); }
-                }
-            },
+            Some(ended) = tasks.join_next_with_id() => {
+                let task = match ended {
+                    Ok((task, ())) => task,
+                    Err(error) => {
+                        tracing::error!(%error, "running a {} panicked", Rows::WHAT);
+                        error.id()
+                    }
+                };
+                running.remove(&task);
+            }
             _ = stopped.changed() => {}
         }
     }

@@ -253,9 +253,9 @@ fn page_value(
     ])
 }
 
-/// The number of documents; depends on all of them.
+/// The number of documents, of those tables that apps can read; depends on all of them.
 fn count(transaction: &mut Transaction, table: &TableName) -> Result<u64, DatabaseError> {
-    transaction.system(Namespace::ROOT).count(table)
+    transaction.user(Namespace::ROOT).count(table.as_str())
 }
 
 fn import(transaction: &mut Transaction, id: &str) -> Result<Value, NativeError> {

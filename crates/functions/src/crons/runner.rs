@@ -132,6 +132,7 @@ async fn run_once(functions: &Functions, next: &NextRun) -> Result<(), CallError
             let guard = Arc::new(CronGuard {
                 services: functions.services.clone(),
                 next: next.clone(),
+                job: job.clone(),
                 begun,
                 skipped: AtomicU64::new(0),
             });
@@ -148,7 +149,7 @@ async fn run_once(functions: &Functions, next: &NextRun) -> Result<(), CallError
             }
         }
         Ok(_) => {
-            if !mark_running(functions, next).await? {
+            if !mark(functions, next, &job, true).await? {
                 return Ok(());
             }
             let record = match functions.action(call).await {
@@ -156,6 +157,11 @@ async fn run_once(functions: &Functions, next: &NextRun) -> Result<(), CallError
                     Ok(result) => RunRecord::success(&result, &outcome.log_lines, begun.elapsed()),
                     Err(error) => RunRecord::failed(&error.message, &outcome.log_lines, begun.elapsed()),
                 },
+                // It has not started, so it may be tried again.
+                Err(error) if error.is_refusal() => {
+                    mark(functions, next, &job, false).await?;
+                    return Err(error);
+                }
                 Err(_) => RunRecord::failed(INTERRUPTED, &[], begun.elapsed()),
             };
             settle(functions, next, record).await
@@ -172,12 +178,21 @@ fn current(transaction: &mut Transaction, wanted: &NextRun) -> Result<Option<(Ne
     Ok(job.map(|job| (next, job)))
 }
 
-/// Notes durably that an action is about to start. `false` when it is not to.
-async fn mark_running(functions: &Functions, wanted: &NextRun) -> Result<bool, CallError> {
-    let wanted = wanted.clone();
+/// Notes durably that an action is about to start, or that it has not started after all. `false` when it is not to be run
+/// any more, or not in this form.
+async fn mark(
+    functions: &Functions,
+    wanted: &NextRun,
+    job: &CronJob,
+    in_progress: bool,
+) -> Result<bool, CallError> {
+    let (wanted, job) = (wanted.clone(), job.clone());
     write_durably(&functions.services, move |transaction| {
-        let Some((next, _)) = current(transaction, &wanted)? else { return Ok(false) };
-        let next = NextRun { in_progress: true, ..next };
+        let found = current(transaction, &wanted)?;
+        let Some((next, _)) = found.filter(|(_, found)| !in_progress || *found == job) else {
+            return Ok(false);
+        };
+        let next = NextRun { in_progress, ..next };
         cron_rows::put(transaction, &next)?;
         Ok(true)
     })
@@ -251,6 +266,8 @@ fn now_ns(services: &Services) -> u64 {
 struct CronGuard {
     services: Arc<Services>,
     next: NextRun,
+    /// What is run; a push may give the job another function or other arguments.
+    job: CronJob,
     begun: Instant,
     /// Occurrences that the last attempt skipped.
     skipped: AtomicU64,
@@ -259,9 +276,9 @@ struct CronGuard {
 impl MutationGuard for CronGuard {
     fn before(&self, transaction: &mut Transaction) -> Result<Before, CallError> {
         match current(transaction, &self.next)? {
-            Some(_) => Ok(Before::Run),
-            // The job is gone or has another time now, or this occurrence was run already.
-            None => Ok(Before::Answer(MutationAnswer {
+            Some((_, job)) if job == self.job => Ok(Before::Run),
+            // The job is gone or changed, or has another time now, or this occurrence was run already.
+            _ => Ok(Before::Answer(MutationAnswer {
                 result: Ok(Value::Null.to_json_string()),
                 log_lines: Vec::new(),
                 ts: None,

@@ -161,27 +161,29 @@ impl Schedule {
     /// The first time strictly after `after_ns` (nanoseconds since the Unix epoch) at which the job named `name` is
     /// due. `previous_ns` is when it was due last; an interval counts from there. `None` when no such time exists.
     pub(crate) fn next(&self, name: &str, previous_ns: Option<u64>, after_ns: u64) -> Option<u64> {
+        if let Self::Interval { seconds } = self {
+            let Some(previous) = previous_ns else { return after_ns.checked_add(1) };
+            // The ends of a long interval lie where no clock gets, and not where numbers begin anew.
+            let step = seconds.saturating_mul(1_000_000_000);
+            let missed = after_ns.saturating_sub(previous) / step;
+            let next = previous.saturating_add(step.saturating_mul(missed + 1));
+            return Some(next.min(i64::MAX.unsigned_abs()));
+        }
+        next_match(&self.times(name)?, after_ns)
+    }
+
+    /// The times of the job named `name`; `None` for an interval, which has none of its own.
+    fn times(&self, name: &str) -> Option<Cron> {
         let minute_of = |minute: &Option<u8>| minute.unwrap_or_else(|| minute_of_name(name));
         let expression = match self {
-            Self::Interval { seconds } => {
-                let Some(previous) = previous_ns else { return after_ns.checked_add(1) };
-                let step = seconds.checked_mul(1_000_000_000)?;
-                let missed = after_ns.saturating_sub(previous) / step;
-                return previous.checked_add(step.checked_mul(missed + 1)?);
-            }
+            Self::Interval { .. } => return None,
             Self::Hourly { minute } => format!("{} * * * *", minute_of(minute)),
             Self::Daily { hour, minute } => format!("{} {hour} * * *", minute_of(minute)),
             Self::Weekly { day, hour, minute } => format!("{} {hour} * * {day}", minute_of(minute)),
             Self::Monthly { day, hour, minute } => format!("{} {hour} {day} * *", minute_of(minute)),
             Self::Cron { expression } => expression.clone(),
         };
-        let cron = parse(&expression).ok()?;
-        let after = DateTime::<Utc>::from_timestamp(
-            i64::try_from(after_ns / 1_000_000_000).ok()?,
-            (after_ns % 1_000_000_000) as u32,
-        )?;
-        let next = cron.find_next_occurrence(&after, false).ok()?;
-        u64::try_from(next.timestamp_nanos_opt()?).ok()
+        parse(&expression).ok()
     }
 
     /// How many times the job was due after `from_ns` and not after `to_ns`, counted up to `max`.
@@ -189,10 +191,11 @@ impl Schedule {
         if let Self::Interval { seconds } = self {
             return (to_ns.saturating_sub(from_ns) / seconds.saturating_mul(1_000_000_000)).min(max);
         }
+        let Some(times) = self.times(name) else { return 0 };
         let mut count = 0;
         let mut at = from_ns;
         while count < max {
-            match self.next(name, Some(at), at) {
+            match next_match(&times, at) {
                 Some(next) if next <= to_ns => at = next,
                 _ => break,
             }
@@ -200,6 +203,16 @@ impl Schedule {
         }
         count
     }
+}
+
+/// The first of the times strictly after `after_ns`.
+fn next_match(times: &Cron, after_ns: u64) -> Option<u64> {
+    let after = DateTime::<Utc>::from_timestamp(
+        i64::try_from(after_ns / 1_000_000_000).ok()?,
+        (after_ns % 1_000_000_000) as u32,
+    )?;
+    let next = times.find_next_occurrence(&after, false).ok()?;
+    u64::try_from(next.timestamp_nanos_opt()?).ok()
 }
 
 /// A job's own minute of the hour, for schedules that name none: jobs spread over the hour, and a job keeps its minute
@@ -305,6 +318,21 @@ mod tests {
         // Two occurrences (40 s and 70 s) have passed already.
         assert_eq!(schedule.next("job", Some(10 * second), 75 * second), Some(100 * second));
         assert_eq!(schedule.occurrences("job", 10 * second, 75 * second, 100), 2);
+    }
+
+    #[test]
+    fn an_interval_of_centuries_has_a_next_time() {
+        let schedule = Schedule::from_export(&json!({"type": "interval", "hours": 3_000_000})).unwrap();
+        let now = ns("2026-01-01T00:00:00Z");
+        assert_eq!(schedule.next("job", Some(now), now + 1), Some(i64::MAX as u64));
+        assert_eq!(schedule.occurrences("job", now, now + 1, 100), 0);
+    }
+
+    #[test]
+    fn a_year_of_minutes_is_counted_at_once() {
+        let schedule = Schedule::from_export(&json!({"type": "cron", "cron": "* * * * *"})).unwrap();
+        let (from, to) = (ns("2025-01-01T00:00:00Z"), ns("2026-01-01T00:00:00Z"));
+        assert_eq!(schedule.occurrences("job", from, to, 1_000_000), 525_600);
     }
 
     #[test]

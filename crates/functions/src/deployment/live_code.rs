@@ -99,6 +99,7 @@ fn load(transaction: &mut Transaction, config: &LiveConfig) -> Result<LiveCode, 
         &stored.info.node_packages,
     );
     let mut code = assemble(package, &modules);
+    code.refuses_self_cancel = is_since(&stored.info.server_version, (1, 50));
     let is_known = |module: &StoredModule| {
         !module.has_transactions() || module.context.as_ref().is_some_and(ModuleContext::is_current)
     };
@@ -132,6 +133,12 @@ fn without_redundant_naming(package: &Arc<CodePackage>) -> Arc<CodePackage> {
         }
     }
     Arc::new(shorter)
+}
+
+/// Whether a version of the client package is `first` or a later one. What cannot be read is an early one.
+fn is_since(version: &str, first: (u32, u32)) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    numbers.next().zip(numbers.next()).is_some_and(|version| version >= first)
 }
 
 /// Code as calls look it up.
@@ -209,4 +216,26 @@ fn crons(specs: &[AnalyzedCron]) -> BTreeMap<String, CronDefinition> {
             Some((cron.identifier.clone(), definition))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (version, is_later) in [
+            ("1.50.0", true),
+            ("1.50.0-alpha.1", true),
+            ("1.100.2", true),
+            ("2.0.0", true),
+            ("1.49.9", false),
+            ("1.5.0", false),
+            ("0.99.0", false),
+            ("", false),
+            ("next", false),
+        ] {
+            assert_eq!(is_since(version, (1, 50)), is_later, "{version}");
+        }
+    }
 }

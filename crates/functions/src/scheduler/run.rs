@@ -11,7 +11,7 @@ use freshet_database::Transaction;
 use freshet_values::{ComponentPath, DocumentId};
 
 use crate::call::{Caller, FunctionCall, RequestMetadata};
-use crate::call_error::{CallError, ErrorClass};
+use crate::call_error::CallError;
 use crate::code::FunctionKind;
 use crate::functions::Functions;
 use crate::identity::Identity;
@@ -93,8 +93,8 @@ async fn run_action(functions: &Functions, id: DocumentId, call: FunctionCall) -
             Ok(_) => JobState::Success,
             Err(error) => JobState::Failed(error.message),
         },
-        // There was no slot for it, so it has not started.
-        Err(error) if error.class == ErrorClass::RateLimited => return Err(error),
+        // It has not started.
+        Err(error) if error.is_refusal() => return Err(error),
         Err(_) => JobState::Failed(INTERRUPTED.into()),
     };
     if let Err(error) = end(functions, id, state).await {
@@ -133,7 +133,7 @@ async fn end(functions: &Functions, id: DocumentId, state: JobState) -> Result<(
 
 /// Has a job that the server could not run tried again later.
 async fn postpone(functions: &Functions, id: DocumentId, error: CallError) -> Result<(), CallError> {
-    let is_overload = error.class == ErrorClass::RateLimited;
+    let is_overload = error.is_refusal();
     change(functions, id, move |job, now_ns| {
         let is_open = matches!(job.state, JobState::Pending | JobState::InProgress);
         if is_open {

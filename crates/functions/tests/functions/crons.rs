@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use freshet_database::Namespace;
-use freshet_functions::Scheduler;
+use freshet_functions::host::Outcome;
+use freshet_functions::{CallLimits, Scheduler};
 use freshet_values::{Object, TableName, Value};
 use futures::FutureExt;
 use serde_json::{Value as Json, json};
@@ -169,4 +170,41 @@ async fn five_runs_are_kept() {
     let _scheduler = Scheduler::start(&deployment.functions);
     eventually(|| async { ticks(&deployment).await.len() >= 7 }).await;
     assert_eq!(statuses(&deployment).len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_finds_no_room_is_run_when_there_is_some() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = runs.clone();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let opened = gate.clone();
+    let app = app()
+        .action("c:once", move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Outcome::Returned("null".into()) }.boxed()
+        })
+        .action("c:wait", move |_, _| {
+            let opened = opened.clone();
+            async move {
+                drop(opened.acquire().await);
+                Outcome::Returned("null".into())
+            }
+            .boxed()
+        });
+    let limits = CallLimits {
+        isolate_actions_max: 1,
+        queue_wait_max: Duration::from_millis(20),
+        ..CallLimits::default()
+    };
+    let deployment = Arc::new(Deployment::start_with(app, 2, limits));
+    let other = deployment.clone();
+    let waiting = tokio::spawn(async move { other.action("c:wait", json!({})).await });
+    eventually(|| async { deployment.functions.statistics().isolate_actions.running == 1 }).await;
+    declare(&deployment, "c.js:once", 3600, now_ns());
+    let _scheduler = Scheduler::start(&deployment.functions);
+    eventually(|| async { deployment.functions.statistics().isolate_actions.refused > 0 }).await;
+    gate.add_permits(1);
+    waiting.await.unwrap().unwrap();
+    eventually(|| async { statuses(&deployment) == ["success"] }).await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
 }

@@ -223,3 +223,21 @@ async fn finished_jobs_stay_visible_for_a_week() {
     eventually(|| async { jobs(&eighth_day).await.len() == 1 }).await;
     assert_eq!(jobs(&eighth_day).await[0]["state"]["kind"], "pending");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mutation_that_cancels_itself_is_warned_or_fails_as_its_client_package_has_it() {
+    let app = app().mutation("j:cancel_self", |ctx, _| {
+        let request = ctx.call("1.0/getRequestMetadata", json!({})).map_err(uncaught)?;
+        ctx.call("1.0/cancel_job", json!({ "id": request["scheduledFunctionId"] })).map_err(uncaught)
+    });
+    let refused = json!({ "kind": "failed", "error": "Uncaught Error: A mutation cannot cancel itself\n" });
+    for (app, expected) in
+        [(app.clone(), json!({ "kind": "success" })), (app.refusing_self_cancel(), refused)]
+    {
+        let deployment = Deployment::start(app);
+        let _scheduler = Scheduler::start(&deployment.functions);
+        deployment.mutation("j:schedule", json!({ "name": "j:cancel_self", "args": {} })).await.unwrap();
+        eventually(|| all_over(&deployment)).await;
+        assert_eq!(jobs(&deployment).await[0]["state"], expected);
+    }
+}

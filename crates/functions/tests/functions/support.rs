@@ -43,6 +43,7 @@ pub(crate) struct App {
     actions: HashMap<String, ActionScript>,
     functions: BTreeMap<FunctionPath, AnalysedFunction>,
     http_routes: Option<Vec<HttpRoute>>,
+    refuses_self_cancel: bool,
 }
 
 impl App {
@@ -113,6 +114,12 @@ impl App {
         self
     }
 
+    /// As apps are that were made with a later client package.
+    pub(crate) fn refusing_self_cancel(mut self) -> Self {
+        self.refuses_self_cancel = true;
+        self
+    }
+
     pub(crate) fn http(mut self) -> Self {
         self.http_routes = Some(vec![HttpRoute { path: "/a".into(), method: "GET".into() }]);
         self
@@ -137,6 +144,7 @@ impl App {
             functions: self.functions.clone(),
             http_routes: self.http_routes.clone(),
             crons: BTreeMap::new(),
+            refuses_self_cancel: self.refuses_self_cancel,
         }
     }
 }
