@@ -1,7 +1,7 @@
 /**
- * When a lane gives back the memory that ended calls have left: once it has had nothing to do for a while, and, even if calls
- * keep coming, some time after new code came, at the next moment at which none waits. V8 by itself collects when memory is needed, not when time is to spare, and
- * keeps as large a heap as calls ever made it.
+ * When a lane gives back the memory that ended calls have left: once it has had nothing to do for a while, and, even if
+ * calls keep coming, some time after new code came, at the next moment at which none waits. V8 by itself collects when
+ * memory is needed, not when time is to spare, and keeps as large a heap as calls ever made it.
  *
  * This file only knows times; the lane does it.
  */

@@ -33,8 +33,8 @@ fn a_commit_of_another_server_is_noticed_and_not_overwritten() {
     let log = second.read_log(Timestamp(0), 10, usize::MAX).unwrap();
     assert_eq!(log.iter().map(|entry| entry.timestamp.0).collect::<Vec<_>>(), [1, 2, 4]);
     // Whatever it tries, it does not go on as if nothing had happened.
-    let recovered = first.recover();
-    assert!(recovered.is_err() || recovered.unwrap() > Timestamp(1));
+    assert!(matches!(first.recover(), Err(StoreError::Overtaken)));
+    assert!(matches!(commit(&first, 5), Err(StoreError::Overtaken)));
 }
 
 #[test]

@@ -11,13 +11,17 @@ use super::*;
 use crate::{CommitError, IndexSpec, IndexState};
 
 fn stepped(options: DatabaseOptions) -> Fixture {
-    let store = Arc::new(MemoryStore::new());
     let clock = ManualClock::new(Timestamp(1_700_000_000_000_000_000));
+    opened(Arc::new(MemoryStore::new()), clock, options, 1)
+}
+
+/// The database of a store, with randomness of its own.
+fn opened(store: Arc<MemoryStore>, clock: Arc<ManualClock>, options: DatabaseOptions, seed: u8) -> Fixture {
     let database = Database::open_stepped(
         Arc::clone(&store) as Arc<dyn Store>,
         options,
         Arc::clone(&clock) as _,
-        Randomness::from_seed([1; 32]),
+        Randomness::from_seed([seed; 32]),
     )
     .unwrap();
     Fixture { database, store, clock }
@@ -246,14 +250,7 @@ fn opening_waits_for_the_indexes_of_system_tables_and_for_no_others() {
     store_all(&fixture);
     let Fixture { database, store, clock } = fixture;
     drop(database);
-    let database = Database::open_stepped(
-        Arc::clone(&store) as Arc<dyn Store>,
-        DatabaseOptions::default(),
-        Arc::clone(&clock) as _,
-        Randomness::from_seed([2; 32]),
-    )
-    .unwrap();
-    let fixture = Fixture { database, store, clock };
+    let fixture = opened(store, clock, DatabaseOptions::default(), 2);
     assert_eq!(index_of(&fixture, "_modules", "by_hash").state, IndexState::Enabled);
     let mut transaction = fixture.database.begin().unwrap();
     let found = transaction.system(Namespace::ROOT).find(&name("_modules"), "by_hash", &[Value::from("abc")]);
@@ -373,14 +370,7 @@ fn the_log_is_forgotten_although_the_clock_was_set_back() {
     let Fixture { database, store, .. } = fixture;
     drop(database);
     let clock = ManualClock::new(Timestamp(1_700_000_000_000_000_000 - YEAR));
-    let database = Database::open_stepped(
-        Arc::clone(&store) as Arc<dyn Store>,
-        DatabaseOptions::default(),
-        Arc::clone(&clock) as _,
-        Randomness::from_seed([2; 32]),
-    )
-    .unwrap();
-    let fixture = Fixture { database, store, clock };
+    let fixture = opened(store, clock, DatabaseOptions::default(), 2);
     let mut moments = Vec::new();
     for _ in 0..96 {
         moments.push(fixture.insert_at("t"));
